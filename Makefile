@@ -1,0 +1,119 @@
+# heaprig: `make help` lists what can be made. Sources are found by wildcard, variants are variables:
+#   ARCH=arm                cross-compiles for ARMv7 and runs under qemu-arm
+#   SAN=address,undefined   any -fsanitize= list
+#   CC=clang                another compiler
+# Each variant builds into a folder of its own: build/ (plain), build/arm, build/address-undefined, ...
+
+ARCH ?= native
+SAN  ?=
+ifeq ($(origin CC),default)
+CC   := gcc
+endif
+MAKEFLAGS += -j$(shell nproc) --no-builtin-rules
+
+comma   := ,
+empty   :=
+space   := $(empty) $(empty)
+variant := $(subst $(space),-,$(strip $(filter-out native,$(ARCH)) $(subst $(comma),-,$(SAN)) $(filter-out gcc,$(CC))))
+B       := build$(if $(variant),/$(variant))
+
+include tools/arch-$(ARCH).mk
+
+# armhf packages that heaprig itself needs to be built for ARM (tools/sysroot.sh)
+ARM_PACKAGES := libc6-dev libgcc-s1 check libzstd-dev libjansson-dev libsmartcols-dev libmd-dev
+
+WARN   := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes \
+          -Wmissing-prototypes -Wvla -Werror
+OPT    ?= -O2
+ASSERT ?= $(if $(SAN),-DALLOC_ASSERTS)
+compile_flags := -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(ARCH_CFLAGS) $(ASSERT) \
+          $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(CFLAGS)
+alloc_flags   := -ffreestanding $(if $(SAN),,$(ARCH_GENERAL_REGS))
+link_flags    := $(ARCH_LDFLAGS) $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+libs          := -lzstd -ljansson -lsmartcols -lmd -ldl -lpthread -lm
+test_libs     := -lcheck -lsubunit -lrt
+
+folders := alloc trace bench fuzz vm los
+all_c   := $(wildcard $(addsuffix /*.c,$(folders)))
+# NAME_main.c is a program, NAME_test.c a test, NAME_preload.c and NAME_plugin.c are shared objects;
+# all else is the library.
+library_c := $(filter-out %_main.c %_test.c %_preload.c %_plugin.c,$(all_c))
+alloc_o   := $(patsubst %.c,$(B)/%.o,$(filter alloc/%,$(library_c)))
+library_o := $(patsubst %.c,$(B)/%.o,$(library_c))
+programs  := $(patsubst bench/%_main.c,$(B)/%,$(wildcard bench/*_main.c))
+preloads  := $(patsubst trace/%_preload.c,$(B)/libheaprig_%.so,$(wildcard trace/*_preload.c))
+plugins   := $(patsubst %_plugin.c,$(B)/%_plugin.so,$(filter %_plugin.c,$(all_c)))
+tests     := $(patsubst %.c,$(B)/%,$(filter %_test.c,$(all_c)))
+
+.PHONY: all help
+all: $(programs) $(preloads) $(plugins) $(B)/freestanding.ok
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+# ---- what must be installed; asked for only when the list has changed or something is missing ----
+## make deps         install what is missing (apt-get), saying what and why
+.PHONY: deps
+deps:
+	@tools/deps.sh core arm fuzz
+	@$(MAKE) -s build/.deps-core build/.deps-arm
+
+build/.deps-%: tools/deps.sh tools/sysroot.sh
+	@mkdir -p build
+	@tools/deps.sh $*
+	@$(if $(filter arm,$*),tools/sysroot.sh build/sysroot-armhf $(ARM_PACKAGES))
+	@touch $@
+
+deps_ok := $(addprefix build/.deps-,$(DEPS))
+
+# ---- compiling ----
+$(B)/alloc/%.o: alloc/%.c | $(deps_ok)
+	@mkdir -p $(@D)
+	$(CC) $(compile_flags) $(alloc_flags) -MMD -MP -c $< -o $@
+
+$(B)/alloc/%_test.o: alloc/%_test.c | $(deps_ok)
+	@mkdir -p $(@D)
+	$(CC) $(compile_flags) -MMD -MP -c $< -o $@
+
+$(B)/%.o: %.c | $(deps_ok)
+	@mkdir -p $(@D)
+	$(CC) $(compile_flags) -MMD -MP -c $< -o $@
+
+$(B)/libheaprig.a: $(library_o)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(programs): $(B)/%: $(B)/bench/%_main.o $(B)/libheaprig.a $(BASELINE_A)
+	$(CC) $(link_flags) -rdynamic $^ $(libs) $(BASELINE_LIBS) -o $@
+
+$(preloads): $(B)/libheaprig_%.so: trace/%_preload.c | $(deps_ok)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=%,$(compile_flags)) -fPIC -fvisibility=hidden -shared $(ARCH_LDFLAGS) \
+	    -MMD -MP -MF $@.d $< -ldl -lpthread -o $@
+
+$(plugins): $(B)/%_plugin.so: %_plugin.c | $(deps_ok)
+	@mkdir -p $(@D)
+	$(CC) $(compile_flags) -fPIC -shared $(link_flags) -MMD -MP -MF $@.d $< -o $@
+
+$(tests): $(B)/%: $(B)/%.o $(B)/libheaprig.a $(BASELINE_A) | $(plugins) $(preloads) $(programs)
+	$(CC) $(link_flags) -rdynamic $(filter %.o %.a,$^) $(test_libs) $(libs) $(BASELINE_LIBS) -o $@
+
+# The allocators must fit firmware: no libc but four memory functions, no vector or float registers.
+$(B)/freestanding.ok: $(alloc_o) tools/check_freestanding.sh
+	@$(if $(SAN),,tools/check_freestanding.sh $(NM) $(OBJDUMP) $(alloc_o))
+	@touch $@
+
+# ---- testing ----
+## make test         everything that must hold, on the opening part of each trace (ARCH=arm, SAN=... too)
+.PHONY: test
+test: all $(tests)
+	@tools/run_tests.sh "$(RUN)" $(B) $(tests)
+
+-include $(library_o:.o=.d) $(tests:=.d) $(patsubst bench/%_main.c,$(B)/bench/%_main.d,$(wildcard bench/*_main.c)) \
+    $(addsuffix .d,$(preloads) $(plugins))
+.SECONDARY:
+
+## make clean        remove what was built
+.PHONY: clean
+clean:
+	rm -rf build
