@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * registry.c - alloc_list.h as a table, and what can be derived for any allocator from its walk(). */
+ * registry.c - alloc_list.h as a table, and what can be derived for any allocator from its walk().
+ */
 #include "alloc.h"
 
 #define X(name) extern const struct alloc_ops name##_ops;
@@ -49,7 +50,8 @@ static bool piece_count(void *ctx, const struct alloc_piece *piece) {
     return true;
 }
 
-void alloc_stats_by_walk(const struct alloc_ops *ops, const struct alloc *a, struct alloc_stats *out) {
+void alloc_stats_by_walk(const struct alloc_ops *ops, const struct alloc *a,
+                         struct alloc_stats *out) {
     *out = (struct alloc_stats){0};
     ops->walk(a, piece_count, out);
 }

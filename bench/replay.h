@@ -2,13 +2,14 @@
  *
  * replay.h - the one executor: runs an array of ops on an allocator
  *
- * Replay never reads a file, never prints and never allocates. What watches a run is an observer: oracle,
- * latency timer, fragmentation sampler, cost model.
+ * Replay never reads a file, never prints and never allocates. What watches a run is an observer:
+ * oracle, latency timer, fragmentation sampler, cost model.
  *
- * What an op becomes when the allocator could not serve an earlier one: a free of a slot that is empty is
- * skipped, a realloc of one is an alloc. A request of 0 bytes asks for 1, as C libraries do. Requests above
- * SIZE_MAX ask for SIZE_MAX. An allocator without realloc gets alloc, copy and free; one without
- * alloc_aligned a plain alloc of bytes + align, whose payload start is used as it is.
+ * What an op becomes when the allocator could not serve an earlier one: a free of a slot that is
+ * empty is skipped, a realloc of one is an alloc. A request of 0 bytes asks for 1, as C libraries
+ * do. Requests above SIZE_MAX ask for SIZE_MAX. An allocator without realloc gets alloc, copy and
+ * free; one without alloc_aligned a plain alloc of bytes + align, whose payload start is used as it
+ * is.
  */
 #ifndef HEAPRIG_REPLAY_H
 #define HEAPRIG_REPLAY_H
@@ -26,10 +27,10 @@ enum replay_touch {
 /* One op as it happened. `before` sees old_payload only. */
 struct replay_event {
     const struct op *op;
-    size_t index;             /* of the op in the run */
-    void *old_payload;        /* what the slot held before; NULL when empty */
-    void *payload;            /* what the slot holds after; NULL when the request failed or was freed */
-    size_t bytes;             /* the request as passed to the allocator; 0 for a free */
+    size_t index;      /* of the op in the run */
+    void *old_payload; /* what the slot held before; NULL when empty */
+    void *payload;     /* what the slot holds after; NULL when the request failed or was freed */
+    size_t bytes;      /* the request as passed to the allocator; 0 for a free */
     enum alloc_status status; /* of free(); ALLOC_OK for others */
     bool skipped;             /* a free of an empty slot: nothing was called */
 };
@@ -37,13 +38,14 @@ struct replay_event {
 struct replay_observer {
     void *ctx;
     void (*before)(void *ctx, const struct replay_event *event); /* may be NULL */
-    bool (*after)(void *ctx, const struct replay_event *event);  /* may be NULL; false stops the run */
+    bool (*after)(void *ctx,
+                  const struct replay_event *event); /* may be NULL; false stops the run */
 };
 
 struct replay {
     const struct alloc_ops *ops;
-    struct alloc *heap;       /* initialised by the caller */
-    void **slots;             /* slot_count entries, all NULL at the start; afterwards what is live */
+    struct alloc *heap; /* initialised by the caller */
+    void **slots;       /* slot_count entries, all NULL at the start; afterwards what is live */
     const struct op *op;
     size_t op_count;
     enum replay_touch touch;
