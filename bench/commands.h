@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT
+ * commands.h - the commands of `heaprig`, in the order its help lists them. To add one: write
+ * cmd_NAME.c with `int cmd_NAME(int argc, char **argv)` (argv[0] is the command's name, options by
+ * argp), and add a line C(NAME, "what it does"). */
