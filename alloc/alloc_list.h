@@ -1,9 +1,4 @@
 /* SPDX-License-Identifier: MIT
  * alloc_list.h - the own allocators. To add one: write NAME.c that defines NAME_ops, and add a line
  * here. */
-X(tlsf)
-X(bestfit)
-X(bestfit_little)
-X(buddy)
-X(membox)
 X(bump)
