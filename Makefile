@@ -109,6 +109,31 @@ $(B)/freestanding.ok: $(alloc_o) tools/check_freestanding.sh
 test: all $(tests)
 	@tools/run_tests.sh "$(RUN)" $(B) $(tests)
 
+## make test-full    whole traces, all sanitizers, ARMv7 and clang, long small worlds: however long it takes
+.PHONY: test-full
+test-full:
+	$(MAKE) test HEAPRIG_FULL=1
+	$(MAKE) test HEAPRIG_FULL=1 SAN=address,undefined
+	$(MAKE) test HEAPRIG_FULL=1 ARCH=arm
+	$(MAKE) test CC=clang
+
+## make tidy         style: lengths, licence lines, formatting
+.PHONY: tidy
+tidy:
+	@tools/tidy.sh
+
+# ---- measuring ----
+## make bench        replay the corpus on every allocator: tables, results/latest, pictures in plots/out
+.PHONY: bench fit plots
+bench: all
+	$(B)/heaprig bench
+	$(B)/heaprig fit
+	@$(MAKE) -s plots
+
+## make fit          smallest pool of every allocator for every trace
+fit: all
+	$(B)/heaprig fit
+
 -include $(library_o:.o=.d) $(tests:=.d) $(patsubst bench/%_main.c,$(B)/bench/%_main.d,$(wildcard bench/*_main.c)) \
     $(addsuffix .d,$(preloads) $(plugins))
 .SECONDARY:

@@ -152,8 +152,8 @@ struct alloc_ops {
      * classes of free()). O(1) plus O(regions). */
     size_t (*usable)(const struct alloc *a, const void *p);
 
-    /* The largest `bytes` for which alloc() would succeed now; every smaller request above 0 succeeds
-     * as well. 0 when full. Cost: see each allocator, at most O(free blocks). */
+    /* The largest `bytes` for which alloc() would succeed now; every smaller request above 0
+     * succeeds as well. 0 when full. Cost: see each allocator, at most O(free blocks). */
     size_t (*largest)(const struct alloc *a);
 
     /* Gives the pool more memory: true. False iff mem is NULL, too small for one smallest block,
