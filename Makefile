@@ -4,6 +4,8 @@
 #   CC=clang                another compiler
 # Each variant builds into a folder of its own: build/ (plain), build/arm, build/address-undefined, ...
 
+export HEAPRIG_FULL HEAPRIG_SEED
+
 ARCH ?= native
 SAN  ?=
 ifeq ($(origin CC),default)
