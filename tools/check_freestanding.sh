@@ -37,7 +37,7 @@ done
 
 vector='%[xyz]mm[0-9]|%st\b|\b[sdq][0-9]{1,2}\b.*[,}]|\bv(ld|st|mov|add|sub|mul|push|pop|cvt)[a-z0-9.]*\b'
 for object in "$@"; do
-    found=$($objdump -d --no-show-raw-insn "$object" | grep -E "^ +[0-9a-f]+:" | grep -E "$vector" | head -3 || true)
+    found=$($objdump -d --no-show-raw-insn "$object" | sed -nE "s/^ +[0-9a-f]+://p" | grep -E "$vector" | head -3 || true)
     [ -z "$found" ] || {
         echo "freestanding: $object uses vector or floating-point registers:" >&2
         echo "$found" >&2
