@@ -7,9 +7,11 @@
  *
  * What an op becomes when the allocator could not serve an earlier one: a free of a slot that is
  * empty is skipped, a realloc of one is an alloc. A request of 0 bytes asks for 1, as C libraries
- * do. Requests above SIZE_MAX ask for SIZE_MAX. An allocator without realloc gets alloc, copy and
- * free; one without alloc_aligned a plain alloc of bytes + align, whose payload start is used as it
- * is.
+ * do. Requests above SIZE_MAX ask for SIZE_MAX. A calloc is an alloc: zeroing is the C library's
+ * work. An allocator without realloc gets alloc, copy of what usable() tells, and free; one without
+ * alloc_aligned a plain alloc of bytes + align, whose payload start is used as it is. An alloc into
+ * a full slot (no valid trace has one) forgets the old block. An alignment that size_t cannot hold
+ * asks for 2^31.
  */
 #ifndef HEAPRIG_REPLAY_H
 #define HEAPRIG_REPLAY_H
@@ -29,7 +31,8 @@ struct replay_event {
     const struct op *op;
     size_t index;      /* of the op in the run */
     void *old_payload; /* what the slot held before; NULL when empty */
-    void *payload;     /* what the slot holds after; NULL when the request failed or was freed */
+    void *payload;     /* what the request got; NULL when it failed or was a free. After a failed
+                          realloc the slot keeps old_payload. */
     size_t bytes;      /* the request as passed to the allocator; 0 for a free */
     enum alloc_status status; /* of free(); ALLOC_OK for others */
     bool skipped;             /* a free of an empty slot: nothing was called */
@@ -61,5 +64,12 @@ struct replay_result {
 
 /* Runs all ops. Costs one indirect call per op; a run without observers pays nothing for them. */
 void replay_run(const struct replay *replay, struct replay_result *result);
+
+/* As replay_run() without observers, and writes the ticks (tick.h) that the allocator's call of op
+ * i took to ticks[i], cut at UINT32_MAX, clock reading included. 0 for a skipped free. */
+void replay_run_timed(const struct replay *replay, uint32_t *ticks, struct replay_result *result);
+
+/* Frees what is live in the slots and empties them: for allocators without a pool of their own. */
+void replay_free_rest(const struct replay *replay, size_t slot_count);
 
 #endif
