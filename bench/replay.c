@@ -23,7 +23,7 @@ enum { AHEAD = 24, TOUCH_STRIDE = 64, TOUCH_BYTE = 0x5A };
 struct mode {
     enum replay_touch touch;
     bool observed;
-    uint32_t *ticks; /* NULL: not timed */
+    bool timed;
 };
 
 ALWAYS_INLINE size_t request_bytes(const struct op *op) {
@@ -73,39 +73,18 @@ static void *realloc_call(const struct replay *r, void *old, size_t bytes) {
     return payload;
 }
 
-/* The allocator's answer to one op; the caller updates the slot. */
-ALWAYS_INLINE void op_call(const struct replay *r, struct replay_event *event) {
-    const struct op *op = event->op;
-    if (__builtin_expect(op->kind == OP_FREE, 1)) {
-        event->status = r->ops->free(r->heap, event->old_payload);
-    } else if (op->kind <= OP_CALLOC) {
-        event->payload = r->ops->alloc(r->heap, event->bytes);
-    } else if (op->kind == OP_REALLOC) {
-        event->payload = realloc_call(r, event->old_payload, event->bytes);
-    } else {
-        event->payload = aligned_call(r, op, event->bytes);
-    }
+static void *rare_call(const struct replay *r, const struct op *op, void *old, size_t bytes) {
+    return op->kind == OP_REALLOC ? realloc_call(r, old, bytes) : aligned_call(r, op, bytes);
 }
 
-ALWAYS_INLINE void op_call_timed(const struct replay *r, struct replay_event *event,
-                                 uint32_t *ticks) {
-    uint64_t begin = tick_begin();
-    op_call(r, event);
-    uint64_t took = tick_end() - begin;
-    ticks[event->index] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+ALWAYS_INLINE uint64_t clock_begin(const struct mode mode) {
+    return mode.timed ? tick_begin() : 0;
 }
 
-ALWAYS_INLINE void event_finish(const struct replay *r, const struct replay_event *event,
-                                enum replay_touch touch, struct replay_result *result) {
-    void **slot = &r->slots[event->op->slot];
-    if (event->op->kind == OP_FREE) {
-        result->misuses += event->status != ALLOC_OK;
-        *slot = NULL;
-    } else if (event->payload == NULL) {
-        result->failures++;
-    } else {
-        *slot = event->payload;
-        payload_touch(event->payload, event->bytes, touch);
+ALWAYS_INLINE void clock_end(const struct mode mode, uint64_t begin, uint32_t *ticks) {
+    if (mode.timed) {
+        uint64_t took = tick_end() - begin;
+        *ticks = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
     }
 }
 
@@ -127,61 +106,92 @@ static bool observers_after(const struct replay *r, const struct replay_event *e
     return go_on;
 }
 
-ALWAYS_INLINE void replay_loop(const struct replay *replay, struct replay_result *result,
-                               const struct mode mode) {
-    const struct replay r = *replay;
-    *result = (struct replay_result){.ops_done = r.op_count};
-    for (size_t i = 0; i < r.op_count; i++) {
-        const struct op *op = &r.op[i];
-        const struct op *ahead = &r.op[i + AHEAD < r.op_count ? i + AHEAD : i];
-        __builtin_prefetch(&r.slots[ahead->slot], 1);
-        struct replay_event event = {.op = op,
-                                     .index = i,
-                                     .old_payload = r.slots[op->slot],
-                                     .bytes = op->kind == OP_FREE ? 0 : request_bytes(op)};
-        event.skipped = op->kind == OP_FREE && event.old_payload == NULL;
-        if (mode.observed) {
-            observers_before(&r, &event);
-        }
-        if (mode.ticks != NULL) {
-            mode.ticks[i] = 0;
-        }
-        if (!event.skipped) {
-            if (mode.ticks != NULL) {
-                op_call_timed(&r, &event, mode.ticks);
-            } else {
-                op_call(&r, &event);
-            }
-            event_finish(&r, &event, mode.touch, result);
-        }
-        if (mode.observed && !observers_after(&r, &event)) {
-            result->ops_done = i + 1;
-            return;
-        }
+ALWAYS_INLINE void slot_free(const struct replay *r, const struct mode mode,
+                             struct replay_event *event, uint32_t *ticks,
+                             struct replay_result *result) {
+    event->skipped = event->old_payload == NULL;
+    if (!event->skipped) {
+        uint64_t begin = clock_begin(mode);
+        event->status = r->ops->free(r->heap, event->old_payload);
+        clock_end(mode, begin, ticks);
+        result->misuses += event->status != ALLOC_OK;
+        r->slots[event->op->slot] = NULL;
     }
 }
 
-ALWAYS_INLINE void replay_touching(const struct replay *replay, struct replay_result *result,
-                                   bool observed, uint32_t *ticks) {
-    if (replay->touch == REPLAY_TOUCH_EDGES) {
-        replay_loop(replay, result, (struct mode){REPLAY_TOUCH_EDGES, observed, ticks});
-    } else if (replay->touch == REPLAY_TOUCH_WHOLE) {
-        replay_loop(replay, result, (struct mode){REPLAY_TOUCH_WHOLE, observed, ticks});
+ALWAYS_INLINE void slot_fill(const struct replay *r, const struct mode mode,
+                             struct replay_event *event, uint32_t *ticks,
+                             struct replay_result *result) {
+    const struct op *op = event->op;
+    uint64_t begin = clock_begin(mode);
+    void *payload = __builtin_expect(op->kind <= OP_CALLOC, 1)
+                        ? r->ops->alloc(r->heap, event->bytes)
+                        : rare_call(r, op, event->old_payload, event->bytes);
+    clock_end(mode, begin, ticks);
+    if (__builtin_expect(payload == NULL, 0)) {
+        result->failures++;
     } else {
-        replay_loop(replay, result, (struct mode){REPLAY_TOUCH_NONE, observed, ticks});
+        r->slots[op->slot] = payload;
+        payload_touch(payload, event->bytes, mode.touch);
     }
+    event->payload = payload;
+}
+
+/* Returns the number of ops done. */
+ALWAYS_INLINE size_t replay_loop(const struct replay *r, const struct mode mode, uint32_t *ticks,
+                                 struct replay_result *result) {
+    for (size_t i = 0; i < r->op_count; i++) {
+        const struct op *op = &r->op[i];
+        __builtin_prefetch(&r->slots[r->op[i + AHEAD < r->op_count ? i + AHEAD : i].slot], 1);
+        struct replay_event event = {.op = op, .index = i, .old_payload = r->slots[op->slot]};
+        event.bytes = op->kind == OP_FREE ? 0 : request_bytes(op);
+        uint32_t *took = mode.timed ? &ticks[i] : NULL;
+        if (mode.timed) {
+            *took = 0;
+        }
+        if (mode.observed) {
+            observers_before(r, &event);
+        }
+        if (op->kind == OP_FREE) {
+            slot_free(r, mode, &event, took, result);
+        } else {
+            slot_fill(r, mode, &event, took, result);
+        }
+        if (mode.observed && !observers_after(r, &event)) {
+            return i + 1;
+        }
+    }
+    return r->op_count;
+}
+
+/* A copy of the loop for each touch policy; `result` lives in registers meanwhile. */
+ALWAYS_INLINE void replay_touching(const struct replay *replay, bool observed, bool timed,
+                                   uint32_t *ticks, struct replay_result *result) {
+    const struct replay r = *replay;
+    struct replay_result counted = {0};
+    if (r.touch == REPLAY_TOUCH_EDGES) {
+        const struct mode mode = {REPLAY_TOUCH_EDGES, observed, timed};
+        counted.ops_done = replay_loop(&r, mode, ticks, &counted);
+    } else if (r.touch == REPLAY_TOUCH_WHOLE) {
+        const struct mode mode = {REPLAY_TOUCH_WHOLE, observed, timed};
+        counted.ops_done = replay_loop(&r, mode, ticks, &counted);
+    } else {
+        const struct mode mode = {REPLAY_TOUCH_NONE, observed, timed};
+        counted.ops_done = replay_loop(&r, mode, ticks, &counted);
+    }
+    *result = counted;
 }
 
 void replay_run(const struct replay *replay, struct replay_result *result) {
     if (replay->observer_count > 0) {
-        replay_touching(replay, result, true, NULL);
+        replay_touching(replay, true, false, NULL, result);
     } else {
-        replay_touching(replay, result, false, NULL);
+        replay_touching(replay, false, false, NULL, result);
     }
 }
 
 void replay_run_timed(const struct replay *replay, uint32_t *ticks, struct replay_result *result) {
-    replay_touching(replay, result, false, ticks);
+    replay_touching(replay, false, true, ticks, result);
 }
 
 void replay_free_rest(const struct replay *replay, size_t slot_count) {
