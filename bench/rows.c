@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rows.c - the columns of each kind of row, and rows as JSON and as a flat file
+ *
+ * Everything here walks a column table; nothing else in the house spells a column's key but the
+ * tables that bench and fit print.
+ */
+#include "rows.h"
+
+#include "result_file.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT(row, member, role)                                                                    \
+    { #member, COLUMN_TEXT, role, offsetof(struct row, member), sizeof(((struct row *)0)->member) }
+#define COUNT(row, member, role)                                                                   \
+    { #member, COLUMN_COUNT, role, offsetof(struct row, member), 0 }
+#define REAL(row, member, role)                                                                    \
+    { #member, COLUMN_REAL, role, offsetof(struct row, member), 0 }
+#define PART(row, key, member, role)                                                               \
+    { key, COLUMN_REAL, role, offsetof(struct row, member), 0 }
+#define LATENCY(row, prefix, member)                                                               \
+    PART(row, prefix "p50_ns", member.p50, COLUMN_INFO),                                           \
+        PART(row, prefix "p99_ns", member.p99, COLUMN_INFO),                                       \
+        PART(row, prefix "p999_ns", member.p999, COLUMN_INFO),                                     \
+        PART(row, prefix "max_ns", member.max, COLUMN_INFO)
+#define SPLIT(row, prefix, member)                                                                 \
+    PART(row, prefix, member.total, COLUMN_LESS),                                                  \
+        PART(row, prefix "_meta", member.meta, COLUMN_INFO),                                       \
+        PART(row, prefix "_internal", member.internal, COLUMN_INFO),                               \
+        PART(row, prefix "_external", member.external, COLUMN_INFO)
+
+static const struct column bench_columns[] = {
+    TEXT(bench_row, allocator, COLUMN_KEY),
+    TEXT(bench_row, trace, COLUMN_KEY),
+    TEXT(bench_row, trace_sha256, COLUMN_CONTEXT),
+    TEXT(bench_row, arch, COLUMN_INFO),
+    COUNT(bench_row, ops, COLUMN_CONTEXT),
+    COUNT(bench_row, pool_bytes, COLUMN_CONTEXT),
+    COUNT(bench_row, block_bytes, COLUMN_CONTEXT),
+    COUNT(bench_row, rounds, COLUMN_INFO),
+    REAL(bench_row, ns_per_op, COLUMN_INFO),
+    {"ns_ci", COLUMN_RANGE, COLUMN_TIMED, offsetof(struct bench_row, ns_ci), 0},
+    REAL(bench_row, null_ns_per_op, COLUMN_INFO),
+    LATENCY(bench_row, "alloc_", alloc),
+    LATENCY(bench_row, "realloc_", realloc),
+    LATENCY(bench_row, "free_", free),
+    LATENCY(bench_row, "", all),
+    COUNT(bench_row, peak_live, COLUMN_CONTEXT),
+    COUNT(bench_row, high_water, COLUMN_LESS),
+    REAL(bench_row, high_water_ratio, COLUMN_INFO),
+    COUNT(bench_row, failures, COLUMN_LESS),
+    COUNT(bench_row, refusals, COLUMN_LESS),
+    COUNT(bench_row, misuses, COLUMN_LESS),
+    PART(bench_row, "frag_jw3", jw3, COLUMN_LESS),
+    PART(bench_row, "frag_jw4", jw4, COLUMN_LESS),
+    SPLIT(bench_row, "frag_mean", mean),
+    SPLIT(bench_row, "frag_peak", peak),
+    PART(bench_row, "frag_unusable", unusable, COLUMN_LESS),
+    TEXT(bench_row, digest, COLUMN_SAME),
+};
+
+const struct row_kind bench_rows = {"bench", sizeof(struct bench_row),
+                                    sizeof bench_columns / sizeof bench_columns[0], bench_columns};
+
+static const struct column fit_columns[] = {
+    TEXT(fit_row, allocator, COLUMN_KEY),        TEXT(fit_row, trace, COLUMN_KEY),
+    TEXT(fit_row, trace_sha256, COLUMN_CONTEXT), TEXT(fit_row, arch, COLUMN_INFO),
+    COUNT(fit_row, ops, COLUMN_CONTEXT),         COUNT(fit_row, block_bytes, COLUMN_CONTEXT),
+    COUNT(fit_row, peak_live, COLUMN_CONTEXT),   COUNT(fit_row, fit_bytes, COLUMN_LESS),
+    COUNT(fit_row, lowest_bytes, COLUMN_SAME),   COUNT(fit_row, refusals, COLUMN_LESS),
+    REAL(fit_row, fit_ratio, COLUMN_INFO),       REAL(fit_row, lowest_ratio, COLUMN_INFO),
+    REAL(fit_row, floor_ratio, COLUMN_INFO),
+};
+
+const struct row_kind fit_rows = {"fit", sizeof(struct fit_row),
+                                  sizeof fit_columns / sizeof fit_columns[0], fit_columns};
+
+const void *rows_at(const struct row_set *set, size_t index) {
+    assert(index < set->row_count);
+    return (const char *)set->rows + index * set->kind->row_bytes;
+}
+
+const struct column *rows_column(const struct row_kind *kind, const char *key) {
+    for (size_t i = 0; i < kind->column_count; i++) {
+        if (strcmp(kind->columns[i].key, key) == 0) {
+            return &kind->columns[i];
+        }
+    }
+    return NULL;
+}
+
+static const void *cell(const struct column *column, const void *row) {
+    return (const char *)row + column->offset;
+}
+
+const char *rows_text(const struct column *column, const void *row) {
+    assert(column->kind == COLUMN_TEXT);
+    return cell(column, row);
+}
+
+const double *rows_range(const struct column *column, const void *row) {
+    assert(column->kind == COLUMN_RANGE);
+    return cell(column, row);
+}
+
+double rows_number(const struct column *column, const void *row) {
+    if (column->kind == COLUMN_COUNT) {
+        return (double)*(const uint64_t *)cell(column, row);
+    }
+    if (column->kind == COLUMN_REAL) {
+        return *(const double *)cell(column, row);
+    }
+    if (column->kind == COLUMN_RANGE) {
+        const double *range = cell(column, row);
+        return (range[0] + range[1]) / 2;
+    }
+    return NAN;
+}
+
+static json_t *real_to_json(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *cell_to_json(const struct column *column, const void *row) {
+    switch (column->kind) {
+    case COLUMN_TEXT:
+        return json_string(rows_text(column, row));
+    case COLUMN_COUNT:
+        return json_integer((json_int_t) * (const uint64_t *)cell(column, row));
+    case COLUMN_REAL:
+        return real_to_json(rows_number(column, row));
+    case COLUMN_RANGE:
+        break;
+    }
+    const double *range = rows_range(column, row);
+    return json_pack("[o,o]", real_to_json(range[0]), real_to_json(range[1]));
+}
+
+static json_t *set_to_json(const struct row_set *set, json_t *meta) {
+    json_t *rows = json_array();
+    for (size_t i = 0; i < set->row_count; i++) {
+        json_t *row = json_object();
+        for (size_t c = 0; c < set->kind->column_count; c++) {
+            const struct column *column = &set->kind->columns[c];
+            (void)json_object_set_new(row, column->key, cell_to_json(column, rows_at(set, i)));
+        }
+        (void)json_array_append_new(rows, row);
+    }
+    json_t *skips = json_array();
+    for (size_t i = 0; i < set->skip_count; i++) {
+        const struct row_skip *skip = &set->skips[i];
+        (void)json_array_append_new(skips, json_pack("{s:s,s:s,s:s}", "allocator", skip->allocator,
+                                                     "trace", skip->trace, "why", skip->why));
+    }
+    return json_pack("{s:O,s:o,s:o}", "meta", meta, "rows", rows, "skipped", skips);
+}
+
+static void flat_cell_write(FILE *out, const struct column *column, const void *row) {
+    switch (column->kind) {
+    case COLUMN_TEXT:
+        fprintf(out, "%s", *rows_text(column, row) != '\0' ? rows_text(column, row) : "-");
+        return;
+    case COLUMN_COUNT:
+        fprintf(out, "%llu", (unsigned long long)*(const uint64_t *)cell(column, row));
+        return;
+    case COLUMN_REAL:
+        if (isfinite(rows_number(column, row))) {
+            fprintf(out, "%.6g", rows_number(column, row));
+        } else {
+            fputs("NaN", out);
+        }
+        return;
+    case COLUMN_RANGE:
+        break;
+    }
+    const double *range = rows_range(column, row);
+    if (isfinite(range[0]) && isfinite(range[1])) {
+        fprintf(out, "%.6g\t%.6g", range[0], range[1]);
+    } else {
+        fputs("NaN\tNaN", out);
+    }
+}
+
+static void flat_write(FILE *out, const struct row_set *set) {
+    for (size_t c = 0; c < set->kind->column_count; c++) {
+        const struct column *column = &set->kind->columns[c];
+        const char *between = c > 0 ? "\t" : "";
+        if (column->kind == COLUMN_RANGE) {
+            fprintf(out, "%s%s_lo\t%s_hi", between, column->key, column->key);
+        } else {
+            fprintf(out, "%s%s", between, column->key);
+        }
+    }
+    for (size_t i = 0; i < set->row_count; i++) {
+        for (size_t c = 0; c < set->kind->column_count; c++) {
+            fputc(c > 0 ? '\t' : '\n', out);
+            flat_cell_write(out, &set->kind->columns[c], rows_at(set, i));
+        }
+    }
+    fputc('\n', out);
+}
+
+bool rows_write(const struct row_set *set, json_t *meta, const char *folder,
+                struct problem *problem) {
+    char path[480];
+    struct result_file file;
+    (void)snprintf(path, sizeof path, "%s/%s.tsv", folder, set->kind->name);
+    if (!result_file_open(&file, path, problem)) {
+        return false;
+    }
+    flat_write(file.stream, set);
+    if (!result_file_commit(&file, problem)) {
+        return false;
+    }
+    (void)snprintf(path, sizeof path, "%s/%s.json", folder, set->kind->name);
+    if (!result_file_open(&file, path, problem)) {
+        return false;
+    }
+    json_t *json = set_to_json(set, meta);
+    /* A failed write leaves the stream's error mark, which the commit sees. */
+    (void)json_dumpf(json, file.stream, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+    fputc('\n', file.stream);
+    json_decref(json);
+    return result_file_commit(&file, problem);
+}
+
+static double real_from_json(const json_t *json) {
+    return json_is_number(json) ? json_number_value(json) : NAN;
+}
+
+static void cell_from_json(const struct column *column, const json_t *json, void *row) {
+    char *to = (char *)row + column->offset;
+    if (column->kind == COLUMN_TEXT) {
+        const char *text = json_string_value(json);
+        (void)snprintf(to, column->text_bytes, "%s", text != NULL ? text : "");
+    } else if (column->kind == COLUMN_COUNT) {
+        *(uint64_t *)(void *)to = (uint64_t)json_integer_value(json);
+    } else if (column->kind == COLUMN_REAL) {
+        *(double *)(void *)to = real_from_json(json);
+    } else {
+        ((double *)(void *)to)[0] = real_from_json(json_array_get(json, 0));
+        ((double *)(void *)to)[1] = real_from_json(json_array_get(json, 1));
+    }
+}
+
+bool rows_read(const struct row_kind *kind, const char *path, void **rows, size_t *row_count,
+               struct problem *problem) {
+    *rows = NULL;
+    *row_count = 0;
+    json_error_t error;
+    json_t *json = json_load_file(path, 0, &error);
+    if (json == NULL) {
+        return problem_set(problem, "%s:%d: %s, expected results as JSON", path,
+                           error.line > 0 ? error.line : 1, error.text);
+    }
+    const json_t *list = json_object_get(json, "rows");
+    if (!json_is_array(list)) {
+        json_decref(json);
+        return problem_set(problem, "%s:1: no \"rows\", expected results of heaprig", path);
+    }
+    *row_count = json_array_size(list);
+    *rows = calloc(*row_count + 1, kind->row_bytes);
+    for (size_t i = 0; *rows != NULL && i < *row_count; i++) {
+        for (size_t c = 0; c < kind->column_count; c++) {
+            const struct column *column = &kind->columns[c];
+            cell_from_json(column, json_object_get(json_array_get(list, i), column->key),
+                           (char *)*rows + i * kind->row_bytes);
+        }
+    }
+    json_decref(json);
+    return *rows != NULL || problem_set(problem, "%s: out of memory", path);
+}

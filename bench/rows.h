@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rows.h - results: the one place that knows columns
+ *
+ * A result is an array of rows of one kind. Each kind is a table of columns (rows.c); from it come
+ * the JSON file, the flat file for gnuplot, the reader and the comparison. To add a column: a
+ * member of the row's struct and one line in rows.c.
+ *
+ *   results/latest/bench.json       {"meta": {...}, "rows": [{...}, ...], "skipped": [{...}, ...]}
+ *   results/latest/bench.tsv        the rows, tab-separated, first line: column names; ns_ci is two
+ *                                   columns, ns_ci_lo and ns_ci_hi; unknown figures are NaN
+ *   results/latest/fit.json, .tsv   the same for `heaprig fit`
+ *   results/latest/footprint/ALLOCATOR.TRACE.tsv   time series, see footprint.h
+ *   results/latest/latency/ALLOCATOR.TRACE.tsv     distribution, see latency.h
+ *
+ * An unknown figure is NaN in a row, null in JSON and '-' on the terminal. `skipped` names each
+ * pair that was not measured: {"allocator", "trace", "why"}.
+ */
+#ifndef HEAPRIG_ROWS_H
+#define HEAPRIG_ROWS_H
+
+#include "../trace/problem.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum column_kind { COLUMN_TEXT, COLUMN_COUNT, COLUMN_REAL, COLUMN_RANGE };
+
+/* How two results are compared. */
+enum column_role {
+    COLUMN_KEY,     /* rows with equal keys belong together */
+    COLUMN_CONTEXT, /* when it differs, the rows cannot be compared */
+    COLUMN_LESS,    /* exact, less is better */
+    COLUMN_SAME,    /* exact, a change is worth a line, neither better nor worse */
+    COLUMN_TIMED,   /* noisy: compared as ratios of ranges */
+    COLUMN_INFO,    /* not compared */
+};
+
+struct column {
+    const char *key;
+    enum column_kind kind;
+    enum column_role role;
+    size_t offset;     /* in the row */
+    size_t text_bytes; /* COLUMN_TEXT: room in the row */
+};
+
+struct row_kind {
+    const char *name; /* "bench": the file's name without ending */
+    size_t row_bytes;
+    size_t column_count;
+    const struct column *columns;
+};
+
+/* p50, p99, p99.9 and largest, in ns. */
+struct row_latency {
+    double p50, p99, p999, max;
+};
+
+/* (footprint - live) / live, and its three parts, which add up to it. */
+struct row_split {
+    double total, meta, internal, external;
+};
+
+/* One allocator on one trace. Bytes and counts are exact for allocators with a pool. */
+struct bench_row {
+    char allocator[64];
+    char trace[64];
+    char trace_sha256[65];
+    char arch[32]; /* of the program the trace was recorded from; empty when unknown */
+    char digest[17];
+    uint64_t ops;
+    uint64_t pool_bytes;  /* given to init(); 0: memory from the system, then nothing is exact */
+    uint64_t block_bytes; /* cfg.block_bytes; 0: not asked for */
+    uint64_t rounds;
+    double ns_per_op; /* net of null_ns_per_op, median of rounds */
+    double ns_ci[2];  /* order-statistic 95 % interval of ns_per_op */
+    double null_ns_per_op;
+    struct row_latency alloc, realloc, free, all;
+    uint64_t peak_live;    /* of the trace, requested bytes */
+    uint64_t high_water;   /* largest end of a payload, from the pool's start; else bytes held */
+    uint64_t failures;     /* requests that found no memory */
+    uint64_t refusals;     /* requests larger than largest() of the fresh heap */
+    uint64_t misuses;      /* frees that were refused */
+    double jw3, jw4;       /* Johnstone and Wilson's measures 3 and 4, minus 1 */
+    struct row_split mean; /* sums over all samples */
+    struct row_split peak; /* at the sample with the largest footprint */
+    double unusable;       /* share of the holes' bytes that the coming requests cannot use */
+};
+
+/* The smallest pool of one allocator for one trace. */
+struct fit_row {
+    char allocator[64];
+    char trace[64];
+    char trace_sha256[65];
+    char arch[32];
+    uint64_t ops;
+    uint64_t block_bytes;
+    uint64_t peak_live;
+    uint64_t fit_bytes;    /* this pool and every larger one that was tried completes the trace */
+    uint64_t lowest_bytes; /* smallest pool that was seen to; less than fit_bytes: not monotone */
+    uint64_t refusals;     /* requests no pool serves */
+    double fit_ratio;      /* fit_bytes / peak_live */
+    double lowest_ratio;
+    double floor_ratio; /* no allocator with 4-byte headers and 8-byte granules needs less */
+};
+
+extern const struct row_kind bench_rows;
+extern const struct row_kind fit_rows;
+
+/* A pair that was not measured. */
+struct row_skip {
+    char allocator[64];
+    char trace[64];
+    char why[128];
+};
+
+struct row_set {
+    const struct row_kind *kind;
+    const void *rows;
+    size_t row_count;
+    const struct row_skip *skips;
+    size_t skip_count;
+};
+
+/* A row of a set. */
+const void *rows_at(const struct row_set *set, size_t index);
+
+/* The column of that key, or NULL. */
+const struct column *rows_column(const struct row_kind *kind, const char *key);
+
+/* The value of a column as a number: counts and reals; a range gives its middle, text NaN. */
+double rows_number(const struct column *column, const void *row);
+
+/* The cell of a text column; the two ends of a range column. */
+const char *rows_text(const struct column *column, const void *row);
+const double *rows_range(const struct column *column, const void *row);
+
+/* Writes FOLDER/NAME.json and FOLDER/NAME.tsv, each beside and renamed. `meta` is borrowed. False
+ * and *problem when a file cannot be written; what stood there before is then whole. */
+bool rows_write(const struct row_set *set, json_t *meta, const char *folder,
+                struct problem *problem);
+
+/* Reads what rows_write() wrote. The caller frees *rows. A column the file lacks is zero or NaN. */
+bool rows_read(const struct row_kind *kind, const char *path, void **rows, size_t *row_count,
+               struct problem *problem);
+
+/* Prints one figure on stdout as a table: traces down, allocators across, the least of each line
+ * marked '*', '-' where there is no row or no figure. The last line is the geometric mean over the
+ * traces for which every allocator shown has a figure; an allocator with no figure at all in any
+ * of them counts for that choice as little as one without rows. False when libsmartcols fails. */
+struct row_table {
+    const char *title;  /* figure and unit */
+    const char *value;  /* key of the column shown, compared and averaged */
+    const char *second; /* NULL, or key of a column shown behind it: VALUE/SECOND */
+    const char *first;  /* NULL, or key of a column shown once per trace, before allocators */
+    const char *first_title;
+    const char *mark; /* NULL, or key of a column; where it is less than the value, '~' is added */
+    double floor;     /* values below it count as this in the mean; above 0 */
+};
+bool rows_print(const struct row_set *set, const struct row_table *table);
+
+#endif
