@@ -78,15 +78,16 @@ struct bench_row {
     double ns_ci[2];  /* order-statistic 95 % interval of ns_per_op */
     double null_ns_per_op;
     struct row_latency alloc, realloc, free, all;
-    uint64_t peak_live;    /* of the trace, requested bytes */
-    uint64_t high_water;   /* largest end of a payload, from the pool's start; else bytes held */
-    uint64_t failures;     /* requests that found no memory */
-    uint64_t refusals;     /* requests larger than largest() of the fresh heap */
-    uint64_t misuses;      /* frees that were refused */
-    double jw3, jw4;       /* Johnstone and Wilson's measures 3 and 4, minus 1 */
-    struct row_split mean; /* sums over all samples */
-    struct row_split peak; /* at the sample with the largest footprint */
-    double unusable;       /* share of the holes' bytes that the coming requests cannot use */
+    uint64_t peak_live;      /* of the trace, requested bytes */
+    uint64_t high_water;     /* largest end of a payload, from the pool's start; else bytes held */
+    double high_water_ratio; /* high_water / peak_live */
+    uint64_t failures;       /* requests that found no memory */
+    uint64_t refusals;       /* requests larger than largest() of the fresh heap */
+    uint64_t misuses;        /* frees that were refused */
+    double jw3, jw4;         /* Johnstone and Wilson's measures 3 and 4, minus 1 */
+    struct row_split mean;   /* sums over all samples */
+    struct row_split peak;   /* at the sample with the largest footprint */
+    double unusable;         /* share of the holes' bytes that the coming requests cannot use */
 };
 
 /* The smallest pool of one allocator for one trace. */
