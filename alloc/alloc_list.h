@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * alloc_list.h - the own allocators. To add one: write NAME.c that defines NAME_ops, and add a line
  * here. */
+X(membox)
 X(bump)

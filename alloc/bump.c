@@ -18,8 +18,6 @@
  */
 #include "alloc.h"
 
-void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
-
 enum { HEADER_BYTES = 4, UNIT = 8 };
 enum block_state { BLOCK_DEAD = 2, BLOCK_LIVE = 5, STATE_MASK = UNIT - 1 };
 
@@ -165,7 +163,7 @@ static void *bump_realloc(struct alloc *a, void *p, size_t bytes) {
     }
     void *moved = bump_alloc(a, bytes);
     if (moved != NULL) {
-        memcpy(moved, p, block_bytes - HEADER_BYTES);
+        __builtin_memcpy(moved, p, block_bytes - HEADER_BYTES);
         header_write(a, offset, block_bytes, BLOCK_DEAD);
     }
     return moved;
