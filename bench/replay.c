@@ -84,7 +84,7 @@ ALWAYS_INLINE uint64_t clock_begin(const struct mode mode) {
 ALWAYS_INLINE void clock_end(const struct mode mode, uint64_t begin, uint32_t *ticks) {
     if (mode.timed) {
         uint64_t took = tick_end() - begin;
-        *ticks = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+        *ticks = took == 0 ? 1 : took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
     }
 }
 

@@ -66,7 +66,7 @@ struct replay_result {
 void replay_run(const struct replay *replay, struct replay_result *result);
 
 /* As replay_run() without observers, and writes the ticks (tick.h) that the allocator's call of op
- * i took to ticks[i], cut at UINT32_MAX, clock reading included. 0 for a skipped free. */
+ * i took to ticks[i], clock reading included, cut to [1, UINT32_MAX]. 0 for a skipped free. */
 void replay_run_timed(const struct replay *replay, uint32_t *ticks, struct replay_result *result);
 
 /* Frees what is live in the slots and empties them: for allocators without a pool of their own. */
