@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * alloc_list.h - the own allocators. To add one: write NAME.c that defines NAME_ops, and add a line
  * here. */
+X(tlsf)
+X(bestfit)
+X(bestfit_little)
 X(membox)
 X(bump)

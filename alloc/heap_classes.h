@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * heap_classes.h - free blocks by size class: the two-level mapping of tlsf and bestfit
+ *
+ * After TLSF (Masmano, Ripoll, Crespo, Real 2004). The class of a block is that of x = size - 8:
+ * up to x = 248 each size is a class of its own, above that each octave is cut into 16 classes.
+ * With size - 8 instead of size, a request of 2^k bytes, whose block has 2^k + 8, lies at the start
+ * of its class: a freed block of that kind is found again by the next request of that kind.
+ *
+ *   size    x     class        size    x     class
+ *     16     8      0           288   280     32
+ *     24    16      1           520   512     47
+ *    256   248     30           552   544     48
+ *    264   256     31          1032  1024     63
+ *    272   264     31          2^32-8        414
+ *
+ * A bit per class says whether its head is empty, a bit per word of those whether the word is 0: so
+ * the next class that is not empty takes two count-trailing-zeros. A heap has only as many heads as
+ * its largest block needs.
+ */
+#ifndef HEAPRIG_HEAP_CLASSES_H
+#define HEAPRIG_HEAP_CLASSES_H
+
+#include "heap.h"
+
+enum {
+    CLASS_LINEAR_END = 256,  /* first x outside the linear classes */
+    CLASS_SPLIT_LOG2 = 4,    /* log2 of the classes in an octave */
+    CLASS_OCTAVE_FIRST = 31, /* the first class of x >= CLASS_LINEAR_END */
+    CLASS_MAX = 415,         /* classes of the largest heap */
+    CLASS_WORDS = (CLASS_MAX + 31) / 32,
+};
+
+/* head[] has as many entries as control_bytes() made room for. */
+struct heap_classes {
+    struct heap heap;
+    uint32_t spare;   /* see CLASS_NODE_NONE */
+    uint32_t summary; /* bit w: map[w] is not 0 */
+    uint32_t map[CLASS_WORDS];
+    uint32_t head[]; /* nodes, CLASS_NODE_NONE when empty */
+};
+
+/* Where a list or tree ends. Taken as a block, its third word is the control structure's spare one:
+ * a list may write its backward link there without asking. */
+#define CLASS_NODE_NONE HEAP_NODE((uint32_t)offsetof(struct heap_classes, spare) - 8u)
+
+_Static_assert(CLASS_WORDS <= 32, "the summary is one word");
+_Static_assert(CLASS_LINEAR_END >> 8 == 1 && CLASS_SPLIT_LOG2 == 4, "class_of_octave() knows both");
+
+/* floor(log2(x)), x > 0. */
+HEAP_HOT uint32_t log2_floor(uint32_t x) {
+    return 31u - (uint32_t)__builtin_clz(x);
+}
+
+/* Whether all blocks of the class of this block size have the same size. */
+HEAP_HOT bool class_is_exact(uint32_t bytes) {
+    return bytes - 8 < CLASS_LINEAR_END;
+}
+
+HEAP_HOT uint32_t class_of_exact(uint32_t bytes) {
+    return (bytes >> 3) - 2;
+}
+
+/* In octave f, x >> (f - 4) counts 16 to 31. */
+HEAP_HOT uint32_t class_of_octave(uint32_t bytes) {
+    uint32_t x = bytes - 8;
+    uint32_t octave = log2_floor(x);
+    uint32_t before = 16 * octave - (16 * 8 + 16 - CLASS_OCTAVE_FIRST);
+    return (x >> (octave - CLASS_SPLIT_LOG2)) + before;
+}
+
+HEAP_HOT uint32_t class_of(uint32_t bytes) {
+    return class_is_exact(bytes) ? class_of_exact(bytes) : class_of_octave(bytes);
+}
+
+HEAP_HOT struct heap_classes *heap_classes(struct heap *h) {
+    return (struct heap_classes *)h;
+}
+
+HEAP_HOT const struct heap_classes *heap_classes_const(const struct heap *h) {
+    return (const struct heap_classes *)h;
+}
+
+HEAP_HOT uint32_t class_slot(uint32_t class) {
+    return (uint32_t)offsetof(struct heap_classes, head) + 4 * class;
+}
+
+HEAP_HOT void class_mark(struct heap *h, uint32_t class) {
+    struct heap_classes *classes = heap_classes(h);
+    classes->map[class >> 5] |= 1u << (class & 31);
+    classes->summary |= 1u << (class >> 5);
+}
+
+HEAP_HOT void class_clear(struct heap *h, uint32_t class) {
+    struct heap_classes *classes = heap_classes(h);
+    uint32_t word = classes->map[class >> 5] & ~(1u << (class & 31));
+    classes->map[class >> 5] = word;
+    if (word == 0) {
+        classes->summary &= ~(1u << (class >> 5));
+    }
+}
+
+/* The lowest class above the given one that is not empty; CLASS_MAX when there is none. */
+HEAP_HOT uint32_t class_next(const struct heap *h, uint32_t class) {
+    const struct heap_classes *classes = heap_classes_const(h);
+    uint32_t w = class >> 5;
+    uint32_t word = classes->map[w] & (~1u << (class & 31));
+    if (word == 0) {
+        uint32_t summary = classes->summary & (~1u << w);
+        if (summary == 0) {
+            return CLASS_MAX;
+        }
+        w = (uint32_t)__builtin_ctz(summary);
+        word = classes->map[w];
+    }
+    return w * 32 + (uint32_t)__builtin_ctz(word);
+}
+
+/* The highest class that is not empty; CLASS_MAX when all are. */
+static inline uint32_t class_last(const struct heap *h) {
+    const struct heap_classes *classes = heap_classes_const(h);
+    if (classes->summary == 0) {
+        return CLASS_MAX;
+    }
+    uint32_t w = log2_floor(classes->summary);
+    return w * 32 + log2_floor(classes->map[w]);
+}
+
+static inline uint32_t classes_first(uint32_t count) {
+    return heap_first_after(class_slot(count));
+}
+
+/* Of the control structure with as few heads as the largest block needs that then still fits. */
+static inline uint32_t classes_bytes(uint32_t end) {
+    uint32_t count = class_of(end) + 1;
+    while (count > 1 && (end < classes_first(count - 1) + HEAP_BLOCK_MIN ||
+                         class_of(end - classes_first(count - 1)) < count - 1)) {
+        count--;
+    }
+    return class_slot(count);
+}
+
+static inline void classes_format(struct heap *h) {
+    struct heap_classes *classes = heap_classes(h);
+    classes->spare = 0;
+    classes->summary = 0;
+    for (uint32_t w = 0; w < CLASS_WORDS; w++) {
+        classes->map[w] = 0;
+    }
+    for (uint32_t slot = class_slot(0); slot < h->first; slot += 4) {
+        heap_set(h, slot, CLASS_NODE_NONE);
+    }
+}
+
+/* NULL if exactly the bits of the classes with a head are set. */
+static inline const char *classes_check(const struct heap *h) {
+    const struct heap_classes *classes = heap_classes_const(h);
+    for (uint32_t c = 0; c < CLASS_WORDS * 32; c++) {
+        uint32_t slot = class_slot(c);
+        bool has_head = slot < h->first && heap_get(h, slot) != CLASS_NODE_NONE;
+        if (has_head != ((classes->map[c >> 5] >> (c & 31) & 1) != 0)) {
+            return "the bit of a size class is wrong";
+        }
+        if ((classes->map[c >> 5] != 0) != ((classes->summary >> (c >> 5) & 1) != 0)) {
+            return "the summary of size classes is wrong";
+        }
+    }
+    return classes->summary >> CLASS_WORDS == 0 ? NULL : "the summary of size classes is wrong";
+}
+
+#endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * heap_ops.h - alloc, free and realloc of the boundary-tag heaps, over any index
+ *
+ * Every function takes the table of the index first. It is a constant of the including file, so the
+ * compiler calls the index directly and inlines it.
+ *
+ *   split     | free                    |  ->  | live       | free       |
+ *   give      | dead | free or wild ... |  ->  | free or wild .......... |
+ *   realloc   grows into the block behind, then also into the one before, and only then moves
+ */
+#ifndef HEAPRIG_HEAP_OPS_H
+#define HEAPRIG_HEAP_OPS_H
+
+#include "heap_layout.h"
+
+/* ---- verbs on blocks ---- */
+
+/* Turns [b, b + bytes), which no index knows and whose neighbour before is live, into free memory,
+ * joined with what is free behind. */
+static inline void block_give(const struct heap_index_ops *ix, struct heap *h, uint32_t b,
+                              uint32_t bytes) {
+    uint32_t behind = b + bytes;
+    if (behind == h->top) {
+        heap_set(h, b, HEAP_FREE);
+        h->top = b;
+        return;
+    }
+    uint32_t header = heap_get(h, behind);
+    if ((header & HEAP_FREE) != 0) {
+        ix->remove(h, behind, block_size(header));
+        bytes += block_size(header);
+    } else {
+        heap_set(h, behind, header | HEAP_PREV_FREE);
+    }
+    block_mark_free(h, b, bytes);
+    ix->insert(h, b, bytes);
+}
+
+/* Makes the first `need` bytes of the unindexed free block b live, with the given flags, and gives
+ * the rest back where it can be a block of its own. What is behind b is live. */
+HEAP_HOT void block_split(const struct heap_index_ops *ix, struct heap *h, uint32_t b,
+                          uint32_t bytes, uint32_t need, uint32_t flags) {
+    ALLOC_ASSERT(bytes >= need && b + bytes < h->top);
+    uint32_t rest = bytes - need;
+    if (rest >= HEAP_BLOCK_MIN) {
+        heap_set(h, b, need | flags);
+        block_mark_free(h, b + need, rest);
+        ix->insert(h, b + need, rest);
+        return;
+    }
+    heap_set(h, b, bytes | flags);
+    heap_set(h, b + bytes, heap_get(h, b + bytes) & ~(uint32_t)HEAP_PREV_FREE);
+}
+
+/* Makes the first `need` bytes of the wilderness a live block. */
+HEAP_HOT void block_carve(struct heap *h, uint32_t b, uint32_t need, uint32_t flags) {
+    ALLOC_ASSERT(b + need <= h->end);
+    heap_set(h, b, need | flags);
+    heap_set(h, b + need, HEAP_FREE);
+    h->top = b + need;
+}
+
+/* Cuts the live block b of `bytes` down to `need`, if the tail can be given back. */
+static inline void block_trim(const struct heap_index_ops *ix, struct heap *h, uint32_t b,
+                              uint32_t bytes, uint32_t need) {
+    uint32_t flags = heap_get(h, b) & HEAP_FLAGS;
+    uint32_t tail = bytes - need;
+    /* A tail of 8 bytes is too short for a block, but can join what is free behind it; the word at
+     * top counts as free. */
+    if (tail >= HEAP_BLOCK_MIN || (tail != 0 && (heap_get(h, b + bytes) & HEAP_FREE) != 0)) {
+        heap_set(h, b, need | flags);
+        block_give(ix, h, b + need, tail);
+    }
+}
+
+/* ---- alloc ---- */
+
+/* The payload from this heap alone, or NULL. */
+HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_t request) {
+    if (request_is_hopeless(h, request)) {
+        return NULL;
+    }
+    uint32_t need = request_block_bytes((uint32_t)request);
+    uint32_t b = ix->take(h, need);
+    if (b != 0) {
+        block_split(ix, h, b, block_size(heap_get(h, b)), need, 0);
+        return block_payload(h, b);
+    }
+    b = h->top;
+    if (h->end - b < need) {
+        return NULL;
+    }
+    block_carve(h, b, need, 0);
+    return block_payload(h, b);
+}
+
+/* The pool first, then its regions in address order. */
+HEAP_HOT void *heap_alloc(const struct heap_index_ops *ix, struct heap *h, size_t request) {
+    void *payload;
+    do {
+        payload = heap_place(ix, h, request);
+    } while (__builtin_expect(payload == NULL, 0) && (h = heap_next(h)) != NULL);
+    return payload;
+}
+
+/* ---- alloc_aligned ---- */
+
+/* Bytes to skip at b so that the payload is aligned and the gap can be a free block, or is 0. */
+static inline uint32_t block_gap(const struct heap *h, uint32_t b, uint32_t align) {
+    uint32_t payload = (uint32_t)(uintptr_t)h + b + HEAP_HEADER_BYTES;
+    uint32_t gap = (0 - payload) & (align - 1);
+    return gap == 8 ? gap + align : gap;
+}
+
+/* A free block of need + align + 8 holds the payload at every address: the longest gap is that. */
+static inline void *heap_place_aligned(const struct heap_index_ops *ix, struct heap *h,
+                                       size_t request, size_t align) {
+    uint32_t span = h->end - h->first;
+    if (request_is_hopeless(h, request) || align > span) {
+        return NULL;
+    }
+    uint32_t need = request_block_bytes((uint32_t)request);
+    uint32_t slack = (uint32_t)align + 8;
+    uint32_t b = slack <= span - need ? ix->take(h, need + slack) : 0;
+    bool from_top = b == 0;
+    if (from_top) {
+        b = h->top;
+    }
+    uint32_t gap = block_gap(h, b, (uint32_t)align);
+    uint32_t bytes = from_top ? h->end - b : block_size(heap_get(h, b));
+    if (bytes < gap || bytes - gap < need) {
+        return NULL;
+    }
+    uint32_t flags = HEAP_ALIGNED;
+    if (gap != 0) {
+        block_mark_free(h, b, gap);
+        ix->insert(h, b, gap);
+        flags |= HEAP_PREV_FREE;
+    }
+    if (from_top) {
+        block_carve(h, b + gap, need, flags);
+    } else {
+        block_split(ix, h, b + gap, bytes - gap, need, flags);
+    }
+    return block_payload(h, b + gap);
+}
+
+static inline void *heap_alloc_aligned(const struct heap_index_ops *ix, struct heap *h,
+                                       size_t request, size_t align) {
+    if (align == 0 || (align & (align - 1)) != 0) {
+        return NULL;
+    }
+    if (align <= ALLOC_ALIGN) {
+        return ix->ops->alloc((struct alloc *)h, request);
+    }
+    void *payload;
+    do {
+        payload = heap_place_aligned(ix, h, request, align);
+        h = heap_next(h);
+    } while (payload == NULL && h != NULL);
+    return payload;
+}
+
+/* ---- free ---- */
+
+HEAP_HOT uint32_t payload_block(const struct heap *h, const void *p) {
+    return (uint32_t)((uintptr_t)p - (uintptr_t)h) - HEAP_HEADER_BYTES;
+}
+
+/* Whether p points at or behind the first payload and before the wilderness. */
+HEAP_HOT bool heap_reaches(const struct heap *h, const void *p) {
+    uintptr_t offset = (uintptr_t)p - (uintptr_t)h;
+    return offset - (h->first + HEAP_HEADER_BYTES) < h->top - h->first;
+}
+
+/* The region among whose blocks p points, or NULL. */
+HEAP_COLD const struct heap *heap_of_region(const struct heap *h, const void *p) {
+    do {
+        h = heap_next(h);
+    } while (h != NULL && !heap_reaches(h, p));
+    return h;
+}
+
+/* Whether b, for which heap_reaches() holds, is a live block whose neighbours confirm it. */
+HEAP_HOT enum alloc_status block_confirm(const struct heap *h, uint32_t b) {
+    if (b % 8 != 4) {
+        return ALLOC_MISALIGNED;
+    }
+    uint32_t header = heap_get(h, b);
+    uint32_t bytes = block_size(header);
+    if ((header & HEAP_FREE) != 0 || bytes < HEAP_BLOCK_MIN || bytes > h->top - b) {
+        return ALLOC_NOT_LIVE;
+    }
+    uint32_t behind = b + bytes;
+    uint32_t header_behind = heap_get(h, behind);
+    if ((header_behind & HEAP_PREV_FREE) != 0 ||
+        (behind != h->top && (block_size(header_behind) < HEAP_BLOCK_MIN ||
+                              block_size(header_behind) > h->top - behind))) {
+        return ALLOC_NOT_LIVE;
+    }
+    if ((header & HEAP_PREV_FREE) != 0) {
+        uint32_t before = heap_get(h, b - 4);
+        if (before % 8 != 0 || before < HEAP_BLOCK_MIN || before > b - h->first ||
+            heap_get(h, b - before) != (before | HEAP_FREE)) {
+            return ALLOC_NOT_LIVE;
+        }
+    }
+    return ALLOC_OK;
+}
+
+/* The heap whose live block p is, or NULL with the reason in *status. */
+HEAP_HOT struct heap *heap_find(const struct heap *a, const void *p, enum alloc_status *status) {
+    const struct heap *h = a;
+    if (__builtin_expect(!heap_reaches(h, p), 0)) {
+        h = heap_of_region(a, p);
+        if (h == NULL) {
+            *status = ALLOC_FOREIGN;
+            return NULL;
+        }
+    }
+    *status = block_confirm(h, payload_block(h, p));
+    return *status == ALLOC_OK ? (struct heap *)(uintptr_t)h : NULL;
+}
+
+HEAP_HOT enum alloc_status heap_free(const struct heap_index_ops *ix, struct heap *h, void *p) {
+    enum alloc_status status;
+    h = heap_find(h, p, &status);
+    if (h == NULL) {
+        return p == NULL ? ALLOC_OK : status;
+    }
+    uint32_t b = payload_block(h, p);
+    uint32_t header = heap_get(h, b);
+    uint32_t bytes = block_size(header);
+    heap_set(h, b, header | HEAP_FREE);
+    if ((header & HEAP_PREV_FREE) != 0) {
+        uint32_t before = heap_get(h, b - 4);
+        b -= before;
+        bytes += before;
+        ix->remove(h, b, before);
+    }
+    block_give(ix, h, b, bytes);
+    return ALLOC_OK;
+}
+
+/* ---- realloc ---- */
+
+/* Free bytes behind the live block b of `bytes`. */
+static inline uint32_t block_room_behind(const struct heap *h, uint32_t b, uint32_t bytes) {
+    uint32_t behind = b + bytes;
+    if (behind == h->top) {
+        return h->end - h->top;
+    }
+    uint32_t header = heap_get(h, behind);
+    return (header & HEAP_FREE) != 0 ? block_size(header) : 0;
+}
+
+/* Adds the `room` free bytes behind to the live block b: it then ends where they ended. */
+static inline void block_absorb_behind(const struct heap_index_ops *ix, struct heap *h, uint32_t b,
+                                       uint32_t bytes, uint32_t room) {
+    uint32_t behind = b + bytes;
+    uint32_t end = behind + room;
+    if (behind == h->top) {
+        h->top = end;
+        heap_set(h, end, HEAP_FREE);
+    } else if (room != 0) {
+        ix->remove(h, behind, room);
+        heap_set(h, end, heap_get(h, end) & ~(uint32_t)HEAP_PREV_FREE);
+    }
+    heap_set(h, b, heap_get(h, b) + room);
+}
+
+/* Slides the live block b into the free block before it: the payload moves down. Aligned blocks
+ * stay, their new address would rarely keep the alignment. Returns the new start. */
+static inline uint32_t block_absorb_before(const struct heap_index_ops *ix, struct heap *h,
+                                           uint32_t b) {
+    uint32_t header = heap_get(h, b);
+    uint32_t before = heap_get(h, b - 4);
+    uint32_t to = b - before;
+    ix->remove(h, to, before);
+    heap_set(h, b, header | HEAP_FREE);
+    memmove(block_payload(h, to), block_payload(h, b), block_size(header) - HEAP_HEADER_BYTES);
+    heap_set(h, to, block_size(header) + before);
+    return to;
+}
+
+/* A new block with the contents of the live block b, which is freed; NULL leaves all as it was. */
+static inline void *block_move(const struct heap_index_ops *ix, struct heap *a, struct heap *h,
+                               uint32_t b, size_t request) {
+    struct alloc *pool = (struct alloc *)a;
+    uint32_t header = heap_get(h, b);
+    void *from = block_payload(h, b);
+    /* The alignment asked for is not kept; what the address has is at least that. */
+    size_t align = (uintptr_t)from & (0 - (uintptr_t)from);
+    void *to = (header & HEAP_ALIGNED) != 0 ? ix->ops->alloc_aligned(pool, request, align)
+                                            : ix->ops->alloc(pool, request);
+    if (to != NULL) {
+        memcpy(to, from, block_size(header) - HEAP_HEADER_BYTES);
+        ix->ops->free(pool, from);
+    }
+    return to;
+}
+
+static inline void *heap_realloc(const struct heap_index_ops *ix, struct heap *a, void *p,
+                                 size_t request) {
+    if (p == NULL) {
+        return ix->ops->alloc((struct alloc *)a, request);
+    }
+    if (request == 0) {
+        ix->ops->free((struct alloc *)a, p);
+        return NULL;
+    }
+    enum alloc_status status;
+    struct heap *h = heap_find(a, p, &status);
+    if (h == NULL) {
+        return NULL;
+    }
+    uint32_t b = payload_block(h, p);
+    if (!request_is_hopeless(h, request)) {
+        uint32_t need = request_block_bytes((uint32_t)request);
+        uint32_t header = heap_get(h, b);
+        uint32_t bytes = block_size(header);
+        uint32_t room = need > bytes ? block_room_behind(h, b, bytes) : 0;
+        uint32_t before =
+            (header & (HEAP_PREV_FREE | HEAP_ALIGNED)) == HEAP_PREV_FREE ? heap_get(h, b - 4) : 0;
+        if (need <= bytes + room + before) {
+            bool fits_here = need <= bytes + room;
+            block_absorb_behind(ix, h, b, bytes, room);
+            bytes += room;
+            if (!fits_here) {
+                b = block_absorb_before(ix, h, b);
+                bytes += before;
+            }
+            block_trim(ix, h, b, bytes, need);
+            return block_payload(h, b);
+        }
+    }
+    return block_move(ix, a, h, b, request);
+}
+
+static inline size_t heap_usable(const struct heap *a, const void *p) {
+    enum alloc_status status;
+    const struct heap *h = heap_find(a, p, &status);
+    return h == NULL ? 0 : block_size(heap_get(h, payload_block(h, p))) - HEAP_HEADER_BYTES;
+}
+
+#endif
