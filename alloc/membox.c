@@ -340,12 +340,12 @@ static void membox_stats(const struct alloc *a, struct alloc_stats *out) {
 static const char *geometry_check(const struct alloc *box) {
     const struct area *area = &box->area;
     struct geometry geometry = geometry_of(area_begin(area), area->bytes, area->unit_bytes);
-    if (box->count != geometry.count || area->lead != geometry.lead) {
+    if (geometry.count == 0 || box->count != geometry.count || area->lead != geometry.lead) {
         return "control structure: geometry is not that of the area";
     }
-    uint32_t odd = area->unit_bytes >> box->twist % BITS;
-    if (odd % 2 == 0 || odd << box->twist != area->unit_bytes || box->inverse * odd != 1) {
-        return "control structure: reciprocal is not that of the block size";
+    uint32_t twist = (uint32_t)__builtin_ctz(area->unit_bytes);
+    if (box->twist != twist || box->inverse != odd_inverse(area->unit_bytes >> twist)) {
+        return "control structure: inverse is not that of the block size";
     }
     return box->fresh <= box->count ? NULL
                                     : "control structure: more fresh blocks than there are blocks";
