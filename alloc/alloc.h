@@ -126,7 +126,8 @@ struct alloc_ops {
      * is not a power of two, or no free block holds such a payload; align up to the pool's size is
      * supported. An align of ALLOC_ALIGN or less is plain alloc(). An allocator may refuse although
      * an exhaustive search would find a place, but never when largest() >= bytes + align + 2 *
-     * ALLOC_ALIGN. May be NULL. */
+     * ALLOC_ALIGN. FIXED_SIZE: refuses iff there is no memory left whose blocks all have the
+     * alignment. May be NULL. */
     void *(*alloc_aligned)(struct alloc *a, size_t bytes, size_t align);
 
     /* Resizes the live block p to at least `bytes`, in place (shrinking, or growing forwards or

@@ -200,9 +200,6 @@ static void *membox_alloc_aligned(struct alloc *a, size_t bytes, size_t align) {
     if (bytes - 1 >= a->area.unit_bytes || align == 0 || (align & (align - 1)) != 0) {
         return NULL;
     }
-    if (align <= ALLOC_ALIGN) {
-        align = 1;
-    }
     for (struct alloc *box = a; box != NULL; box = box_next(box)) {
         if (box_serves(box, align)) {
             return box_take(box);
