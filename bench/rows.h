@@ -148,9 +148,9 @@ bool rows_read(const struct row_kind *kind, const char *path, void **rows, size_
                struct problem *problem);
 
 /* Prints one figure on stdout as a table: traces down, allocators across, the least of each line
- * marked '*', '-' where there is no row or no figure. The last line is the geometric mean over the
- * traces for which every allocator shown has a figure; an allocator with no figure at all in any
- * of them counts for that choice as little as one without rows. False when libsmartcols fails. */
+ * marked '*', '-' where there is no figure. The last line is the geometric mean over traces, in
+ * brackets where an allocator lacks some: such a mean compares with no other. False when
+ * libsmartcols fails. */
 struct row_table {
     const char *title;  /* figure and unit */
     const char *value;  /* key of the column shown, compared and averaged */

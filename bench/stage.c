@@ -14,6 +14,8 @@ enum {
     FIXED_BLOCK_MAX = 1 << 20,
     FIXED_BLOCK_OVERHEAD = 16, /* room for a header of the allocator's own */
     FIXED_POOL_OVERHEAD = 4096,
+    KEPT_POOL_MAX = 256 << 20, /* for allocators that never free */
+    KEPT_BLOCK_OVERHEAD = 32,
 };
 
 bool stage_poolless(const struct alloc_ops *ops) {
@@ -71,6 +73,11 @@ static bool fixed_plan_make(const struct trace *trace, struct stage_plan *plan,
     return true;
 }
 
+/* What an allocator that never frees needs: every block ever, with room for header and rounding. */
+static uint64_t kept_bytes(const struct trace *trace) {
+    return trace->counts.total_bytes + trace->counts.ops * KEPT_BLOCK_OVERHEAD + STAGE_ALIGN;
+}
+
 bool stage_plan_make(const struct alloc_ops *ops, const struct trace *trace,
                      struct stage_plan *plan, char why_not[STAGE_WHY_BYTES]) {
     *plan = (struct stage_plan){0};
@@ -81,19 +88,23 @@ bool stage_plan_make(const struct alloc_ops *ops, const struct trace *trace,
     if ((ops->caps & ALLOC_CAP_FIXED_SIZE) != 0) {
         return fixed_plan_make(trace, plan, why_not);
     }
-    uint64_t peak = trace->counts.peak_live_bytes;
-    uint64_t most = STAGE_POOL_MAX;
+    bool frees = (ops->caps & ALLOC_CAP_FREES) != 0;
+    uint64_t most = frees ? STAGE_POOL_MAX : KEPT_POOL_MAX;
     if (ops->pool_max != 0 && ops->pool_max < most) {
         most = ops->pool_max;
     }
-    if (peak > most || peak + peak / 8 > most) {
+    uint64_t peak = trace->counts.peak_live_bytes;
+    uint64_t least = frees ? peak + peak / 8 : kept_bytes(trace);
+    if (least < peak || least > most) {
         (void)snprintf(why_not, STAGE_WHY_BYTES,
-                       "peak of %llu bytes does not fit a pool of %llu bytes",
-                       (unsigned long long)peak, (unsigned long long)most);
+                       frees ? "peak of %llu bytes does not fit a pool of %llu bytes"
+                             : "never frees, and %llu bytes in all exceed %llu",
+                       (unsigned long long)(frees ? peak : trace->counts.total_bytes),
+                       (unsigned long long)most);
         return false;
     }
-    uint64_t wanted = 4 * peak + STAGE_ALIGN;
-    plan->pool_bytes = round_up((size_t)(wanted < most ? wanted : most), 8);
+    uint64_t wanted = frees ? 4 * peak + STAGE_ALIGN : least;
+    plan->pool_bytes = round_up((size_t)(wanted < most ? wanted : most - 7), 8);
     return true;
 }
 

@@ -10,6 +10,7 @@
  *                 and an eighth of it do not fit below that, the pair is not measured
  *   FIXED_SIZE    block_bytes is the least multiple of 8 that serves 99 % of the requests (the rest
  *                 is refused), the pool holds as many blocks as ever live at once
+ *   not FREES     all the trace ever asks for, up to 256 MiB
  *   POOLLESS      none
  */
 #ifndef HEAPRIG_STAGE_H

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ * exact.h - the figures of one allocator on one trace that do not depend on the machine */
+#ifndef HEAPRIG_EXACT_H
+#define HEAPRIG_EXACT_H
+
+#include "rows.h"
+#include "stage.h"
+
+#include <stdbool.h>
+
+struct exact {
+    bool measured; /* else `why` says why the pair does not apply */
+    char why[STAGE_WHY_BYTES];
+    char broken[256];       /* not empty: the rule the allocator broke, in words */
+    struct problem problem; /* not empty: the figures could not be taken or written */
+    struct stage_plan plan; /* probed; for further runs */
+    struct bench_row row;   /* timed figures NaN */
+};
+
+/* Replays the trace once under the footprint sampler and the digest, then check()s the heap. Writes
+ * the time series below `series_folder` unless that is NULL. About 50 ns per op. */
+void exact_measure(const struct alloc_ops *ops, const struct trace *trace, enum replay_touch touch,
+                   const char *series_folder, struct exact *exact);
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT
+ * selection.c - see selection.h. */
+#include "selection.h"
+
+#include "subject.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SELECTION_CORPUS "corpus/traces/*.hrt"
+
+static bool allocator_add(struct selection *s, const struct alloc_ops *ops,
+                          struct problem *problem) {
+    for (size_t i = 0; i < s->allocator_count; i++) {
+        if (strcmp(s->ops[i]->name, ops->name) == 0) {
+            return problem_set(problem, "two allocators are called '%s', expected one of each name",
+                               ops->name);
+        }
+    }
+    if (s->allocator_count == SELECTION_MAX) {
+        return problem_set(problem, "more than %d allocators", SELECTION_MAX);
+    }
+    s->ops[s->allocator_count++] = ops;
+    return true;
+}
+
+/* A generator keeps its whole specification, a file loses folder and ending. */
+static void spec_name(const char *spec, char *name, size_t room) {
+    const char *start = strncmp(spec, "gen:", 4) == 0 ? NULL : strrchr(spec, '/');
+    start = start == NULL ? spec : start + 1;
+    const char *dot = strncmp(spec, "gen:", 4) == 0 ? NULL : strrchr(start, '.');
+    size_t length = dot == NULL || dot == start ? strlen(start) : (size_t)(dot - start);
+    (void)snprintf(name, room, "%.*s", (int)length, start);
+}
+
+static bool spec_add(struct selection *s, const char *spec, struct problem *problem) {
+    char name[64];
+    char other[64];
+    spec_name(spec, name, sizeof name);
+    for (size_t i = 0; i < s->trace_count; i++) {
+        spec_name(s->spec[i], other, sizeof other);
+        if (strcmp(name, other) == 0) {
+            return problem_set(problem, "%s: a second trace called '%s', expected one of each name",
+                               spec, name);
+        }
+    }
+    if (s->trace_count == SELECTION_MAX) {
+        return problem_set(problem, "more than %d traces", SELECTION_MAX);
+    }
+    s->spec[s->trace_count] = strdup(spec);
+    return s->spec[s->trace_count++] != NULL || problem_set(problem, "out of memory");
+}
+
+static bool allocators_default(struct selection *s, enum selection_default which,
+                               struct problem *problem) {
+    struct subject subject;
+    for (size_t i = 0; subject_at(i, &subject); i++) {
+        if (subject.ops == NULL && which == SELECTION_ALL) {
+            size_t used = strlen(s->absent);
+            (void)snprintf(s->absent + used, sizeof s->absent - used, " %s", subject.name);
+        } else if (subject.ops != NULL && (which == SELECTION_ALL || !subject.baseline) &&
+                   (which != SELECTION_POOL || (subject.ops->caps & ALLOC_CAP_FREES) != 0) &&
+                   !allocator_add(s, subject.ops, problem)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool traces_default(struct selection *s, struct problem *problem) {
+    glob_t found;
+    bool added = true;
+    if (glob(SELECTION_CORPUS, 0, NULL, &found) != 0) {
+        return problem_set(problem,
+                           "%s: no traces, expected to run where the corpus is, or --trace",
+                           SELECTION_CORPUS);
+    }
+    for (size_t i = 0; added && i < found.gl_pathc; i++) {
+        added = spec_add(s, found.gl_pathv[i], problem);
+    }
+    globfree(&found);
+    return added;
+}
+
+/* Calls add for each part of a comma-separated list. */
+static bool list_each(const char *list, struct selection *s, struct problem *problem,
+                      bool (*add)(struct selection *, const char *, struct problem *)) {
+    char *copy = strdup(list);
+    char *rest = NULL;
+    bool added = copy != NULL || problem_set(problem, "out of memory");
+    for (char *part = added ? strtok_r(copy, ",", &rest) : NULL; added && part != NULL;
+         part = strtok_r(NULL, ",", &rest)) {
+        added = add(s, part, problem);
+    }
+    free(copy);
+    return added;
+}
+
+static bool allocator_add_named(struct selection *s, const char *name, struct problem *problem) {
+    const struct alloc_ops *ops = subject_find(name, problem);
+    return ops != NULL && allocator_add(s, ops, problem);
+}
+
+bool selection_make(const char *allocators, enum selection_default which, const char *traces,
+                    struct selection *selection, struct problem *problem) {
+    *selection = (struct selection){0};
+    bool made = allocators != NULL ? list_each(allocators, selection, problem, allocator_add_named)
+                                   : allocators_default(selection, which, problem);
+    made = made && (traces != NULL ? list_each(traces, selection, problem, spec_add)
+                                   : traces_default(selection, problem));
+    if (made && (selection->allocator_count == 0 || selection->trace_count == 0)) {
+        made = problem_set(problem, "nothing to do, expected an allocator and a trace");
+    }
+    if (!made) {
+        selection_release(selection);
+    }
+    return made;
+}
+
+void selection_release(struct selection *selection) {
+    for (size_t i = 0; i < selection->trace_count; i++) {
+        free(selection->spec[i]);
+    }
+    *selection = (struct selection){0};
+}
+
+bool selection_load(const struct selection *selection, size_t index, struct trace *trace,
+                    struct problem *problem) {
+    if (!trace_load(selection->spec[index], trace, problem)) {
+        return false;
+    }
+    if (selection->first > 0 && selection->first < trace->op_count &&
+        !trace_slice(trace, 0, selection->first, problem)) {
+        trace_release(trace);
+        return false;
+    }
+    spec_name(selection->spec[index], trace->name, sizeof trace->name);
+    return true;
+}

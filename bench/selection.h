@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ * selection.h - which allocators and traces a command works on */
+#ifndef HEAPRIG_SELECTION_H
+#define HEAPRIG_SELECTION_H
+
+#include "../alloc/alloc.h"
+#include "../trace/problem.h"
+#include "../trace/trace.h"
+
+enum { SELECTION_MAX = 256 };
+
+struct selection {
+    const struct alloc_ops *ops[SELECTION_MAX];
+    size_t allocator_count;
+    char *spec[SELECTION_MAX]; /* what trace_load() takes; owned */
+    size_t trace_count;
+    char absent[256]; /* baselines the default leaves out because they are not installed */
+    size_t first;     /* replay only that many ops of each trace; 0: all */
+};
+
+enum selection_default {
+    SELECTION_ALL,  /* own allocators and installed baselines */
+    SELECTION_OWN,  /* own allocators */
+    SELECTION_POOL, /* own allocators that have a pool and free */
+};
+
+/* Fills *selection from comma-separated lists; NULL asks for the default: those allocators, and
+ * every .hrt file in corpus/traces, in order of name. False and *problem for an unknown name, no
+ * trace at all, two of one name, or more than SELECTION_MAX; *selection is then empty. */
+bool selection_make(const char *allocators, enum selection_default which, const char *traces,
+                    struct selection *selection, struct problem *problem);
+void selection_release(struct selection *selection);
+
+/* Loads trace `index`, cut to its first ops, and gives it the name results know it by: the file's
+ * without folder and ending, or a generator's whole specification. The caller releases it. */
+bool selection_load(const struct selection *selection, size_t index, struct trace *trace,
+                    struct problem *problem);
+
+#endif
