@@ -2,3 +2,4 @@
  * commands.h - the commands of `heaprig`, in the order its help lists them. To add one: write
  * cmd_NAME.c with `int cmd_NAME(int argc, char **argv)` (argv[0] is the command's name, options by
  * argp), and add a line C(NAME, "what it does"). */
+C(bench, "replay traces on allocators: time, latency, memory")

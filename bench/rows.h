@@ -19,6 +19,7 @@
 #ifndef HEAPRIG_ROWS_H
 #define HEAPRIG_ROWS_H
 
+#include "../alloc/alloc.h"
 #include "../trace/problem.h"
 
 #include <jansson.h>
@@ -123,6 +124,9 @@ struct row_set {
     size_t row_count;
     const struct row_skip *skips;
     size_t skip_count;
+    const struct alloc_ops *const
+        *order; /* the order allocators are shown in; NULL: as they come */
+    size_t order_count;
 };
 
 /* A row of a set. */

@@ -57,6 +57,9 @@ static void matrix_fill(struct matrix *m, const struct row_set *set,
                          .second = column_or_null(set->kind, table->second),
                          .first = column_or_null(set->kind, table->first),
                          .mark = column_or_null(set->kind, table->mark)};
+    for (size_t i = 0; i < set->order_count; i++) {
+        name_add(m->allocators, &m->allocator_count, set->order[i]->name);
+    }
     for (size_t i = 0; i < set->row_count; i++) {
         name_add(m->allocators, &m->allocator_count, rows_text(m->allocator, rows_at(set, i)));
         name_add(m->traces, &m->trace_count, rows_text(m->trace, rows_at(set, i)));

@@ -126,6 +126,10 @@ void selection_release(struct selection *selection) {
     *selection = (struct selection){0};
 }
 
+void selection_name(const struct selection *selection, size_t index, char *name, size_t room) {
+    spec_name(selection->spec[index], name, room);
+}
+
 bool selection_load(const struct selection *selection, size_t index, struct trace *trace,
                     struct problem *problem) {
     if (!trace_load(selection->spec[index], trace, problem)) {

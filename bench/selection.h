@@ -31,8 +31,11 @@ bool selection_make(const char *allocators, enum selection_default which, const 
                     struct selection *selection, struct problem *problem);
 void selection_release(struct selection *selection);
 
-/* Loads trace `index`, cut to its first ops, and gives it the name results know it by: the file's
- * without folder and ending, or a generator's whole specification. The caller releases it. */
+/* The name results know trace `index` by: the file's without folder and ending, or a generator's
+ * whole specification. */
+void selection_name(const struct selection *selection, size_t index, char *name, size_t room);
+
+/* Loads trace `index`, cut to its first ops, and names it so. The caller releases it. */
 bool selection_load(const struct selection *selection, size_t index, struct trace *trace,
                     struct problem *problem);
 

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * cli.c - see cli.h. */
+#include "cli.h"
+
+#include "tick.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const touch_names[] = {"none", "edges", "whole"};
+
+void cli_parse(const struct argp *argp, int argc, char **argv, void *input) {
+    char name[64];
+    (void)snprintf(name, sizeof name, "heaprig %s", argv[0]);
+    char *given = argv[0];
+    argv[0] = name;
+    argp_err_exit_status = CLI_BAD_INPUT;
+    (void)argp_parse(argp, argc, argv, 0, NULL, input);
+    argv[0] = given;
+}
+
+int cli_problem(const struct problem *problem) {
+    fprintf(stderr, "heaprig: %s\n", problem->text);
+    return CLI_BAD_INPUT;
+}
+
+uint64_t cli_number(const struct argp_state *state, const char *option, const char *text,
+                    uint64_t least, uint64_t most) {
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 0);
+    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < least ||
+        value > most) {
+        argp_error(state, "--%s %s: expected a number from %" PRIu64 " to %" PRIu64, option, text,
+                   least, most);
+    }
+    return value;
+}
+
+enum replay_touch cli_touch(const struct argp_state *state, const char *text) {
+    for (size_t i = 0; i < sizeof touch_names / sizeof touch_names[0]; i++) {
+        if (strcmp(text, touch_names[i]) == 0) {
+            return (enum replay_touch)i;
+        }
+    }
+    argp_error(state, "--touch %s: expected none, edges or whole", text);
+    return REPLAY_TOUCH_EDGES;
+}
+
+const char *cli_touch_name(enum replay_touch touch) {
+    return touch_names[touch];
+}
+
+uint64_t cli_seed(void) {
+    return tick_wall_ns() & UINT32_MAX;
+}

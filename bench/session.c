@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT
+ * session.c - see session.h. */
+#include "session.h"
+
+#include "exact.h"
+#include "latency.h"
+#include "progress.h"
+#include "tick.h"
+#include "timing.h"
+#include "workers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The seconds are split so: rounds get this share, latency, whose replays are not saved on, the
+ * rest. */
+#define ROUNDS_SHARE 0.4
+
+/* What a worker of the exact pass knows. */
+struct exact_pass {
+    const struct session *session;
+    char series_folder[512];
+    struct trace trace; /* the one loaded last */
+    size_t loaded;      /* its index + 1; 0: none */
+    struct problem problem;
+    struct progress progress;
+};
+
+static bool trace_switch(struct exact_pass *pass, size_t index) {
+    if (pass->loaded == index + 1) {
+        return true;
+    }
+    trace_release(&pass->trace);
+    pass->loaded = 0;
+    if (!selection_load(pass->session->selection, index, &pass->trace, &pass->problem)) {
+        return false;
+    }
+    pass->loaded = index + 1;
+    return true;
+}
+
+static void exact_job(void *ctx, size_t job, void *result) {
+    struct exact_pass *pass = ctx;
+    struct exact *exact = result;
+    size_t allocators = pass->session->selection->allocator_count;
+    if (!trace_switch(pass, job / allocators)) {
+        exact->problem = pass->problem;
+        return;
+    }
+    const struct alloc_ops *ops = pass->session->selection->ops[job % allocators];
+    const char *series = pass->session->folder != NULL ? pass->series_folder : NULL;
+    exact_measure(ops, &pass->trace, pass->session->touch, series, exact);
+}
+
+static void exact_progress(void *ctx, size_t done, size_t job) {
+    struct exact_pass *pass = ctx;
+    const struct selection *selection = pass->session->selection;
+    progress_show(&pass->progress, done, selection->ops[job % selection->allocator_count]->name,
+                  selection->spec[job / selection->allocator_count]);
+}
+
+static void fault_add(struct session_result *result, const char *allocator, const char *trace,
+                      const char *what) {
+    struct session_fault *fault = &result->faults[result->fault_count++];
+    (void)snprintf(fault->allocator, sizeof fault->allocator, "%s", allocator);
+    (void)snprintf(fault->trace, sizeof fault->trace, "%s", trace);
+    (void)snprintf(fault->what, sizeof fault->what, "%s", what);
+}
+
+static void skip_add(struct session_result *result, const char *allocator, const char *trace,
+                     const char *why) {
+    struct row_skip *skip = &result->skips[result->skip_count++];
+    (void)snprintf(skip->allocator, sizeof skip->allocator, "%s", allocator);
+    (void)snprintf(skip->trace, sizeof skip->trace, "%s", trace);
+    (void)snprintf(skip->why, sizeof skip->why, "%s", why);
+}
+
+/* Sorts one job's outcome into rows, skips and faults. False: a problem that ends the session. */
+static bool outcome_file(const struct session *session, size_t job,
+                         const struct workers_job *account, const struct exact *exact,
+                         struct session_result *result, struct problem *problem) {
+    const struct selection *selection = session->selection;
+    const char *allocator = selection->ops[job % selection->allocator_count]->name;
+    char trace[64];
+    selection_name(selection, job / selection->allocator_count, trace, sizeof trace);
+    if (!account->done) {
+        char what[64];
+        (void)snprintf(what, sizeof what, "it crashed with signal %d (%s)", account->signal,
+                       account->signal > 0 ? strsignal(account->signal) : "exit");
+        fault_add(result, allocator, trace, what);
+    } else if (exact->problem.text[0] != '\0') {
+        *problem = exact->problem;
+        return false;
+    } else if (exact->broken[0] != '\0') {
+        fault_add(result, allocator, trace, exact->broken);
+    } else if (!exact->measured) {
+        skip_add(result, allocator, trace, exact->why);
+    } else {
+        result->rows[result->row_count++] = exact->row;
+    }
+    return true;
+}
+
+/* One trace's part of the timed pass. */
+struct timed_pass {
+    const struct session *session;
+    struct trace trace;
+    struct stage_memory memory;
+    struct stage stages[SELECTION_MAX];
+    struct bench_row *rows[SELECTION_MAX];
+    size_t count;
+    struct timing timing;
+    uint64_t overhead;
+    double tick_ns;
+    struct progress progress;
+};
+
+static size_t pool_largest(const struct timed_pass *pass) {
+    uint64_t largest = pass->trace.counts.largest_request + STAGE_ALIGN; /* what null needs */
+    size_t bytes = largest < STAGE_POOL_MAX ? (size_t)largest : STAGE_POOL_MAX;
+    for (size_t i = 0; i < pass->count; i++) {
+        size_t pool = pass->stages[i].plan.pool_bytes;
+        bytes = pool > bytes ? pool : bytes;
+    }
+    return bytes;
+}
+
+static bool latencies_measure(struct timed_pass *pass, struct problem *problem) {
+    struct latency *latency = malloc(sizeof *latency);
+    bool measured = latency != NULL || problem_set(problem, "out of memory");
+    for (size_t i = 0; measured && i < pass->count; i++) {
+        struct bench_row *row = pass->rows[i];
+        measured = latency_measure(&pass->stages[i], pass->session->repeats, pass->overhead,
+                                   pass->tick_ns, latency, problem);
+        if (measured) {
+            row->alloc = latency_row(latency, LATENCY_ALLOC);
+            row->realloc = latency_row(latency, LATENCY_REALLOC);
+            row->free = latency_row(latency, LATENCY_FREE);
+            row->all = latency_row_all(latency);
+        }
+        if (measured && pass->session->folder != NULL) {
+            char path[512];
+            (void)snprintf(path, sizeof path, "%s/latency/%s.%s.tsv", pass->session->folder,
+                           row->allocator, row->trace);
+            measured = latency_write(latency, path, problem);
+        }
+    }
+    free(latency);
+    return measured;
+}
+
+/* Collects the stages of a loaded trace from its jobs. */
+static void stages_collect(struct timed_pass *pass, size_t trace, const struct exact *exact,
+                           struct session_result *result) {
+    const struct selection *selection = pass->session->selection;
+    pass->count = 0;
+    for (size_t i = 0; i < result->row_count; i++) {
+        struct bench_row *row = &result->rows[i];
+        for (size_t a = 0; a < selection->allocator_count; a++) {
+            if (strcmp(row->trace, pass->trace.name) == 0 &&
+                strcmp(row->allocator, selection->ops[a]->name) == 0) {
+                pass->rows[pass->count] = row;
+                pass->stages[pass->count++] =
+                    (struct stage){.ops = selection->ops[a],
+                                   .trace = &pass->trace,
+                                   .memory = &pass->memory,
+                                   .plan = exact[trace * selection->allocator_count + a].plan,
+                                   .touch = pass->session->touch};
+            }
+        }
+    }
+}
+
+static bool trace_time(struct timed_pass *pass, size_t trace, const struct exact *exact,
+                       struct session_result *result, struct problem *problem) {
+    if (!selection_load(pass->session->selection, trace, &pass->trace, problem)) {
+        return false;
+    }
+    stages_collect(pass, trace, exact, result);
+    bool timed = true;
+    if (pass->count > 0) {
+        timed = stage_memory_open(&pass->memory, pool_largest(pass), pass->trace.counts.slots,
+                                  problem) &&
+                timing_measure(&pass->timing, pass->stages, pass->rows, pass->count, problem) &&
+                (pass->session->repeats == 0 || latencies_measure(pass, problem));
+        stage_memory_close(&pass->memory);
+    }
+    trace_release(&pass->trace);
+    return timed;
+}
+
+static bool timed_pass_run(const struct session *session, const struct exact *exact,
+                           struct session_result *result, struct problem *problem) {
+    struct timed_pass *pass = calloc(1, sizeof *pass);
+    if (pass == NULL) {
+        return problem_set(problem, "out of memory");
+    }
+    size_t traces = session->selection->trace_count;
+    pass->session = session;
+    pass->overhead = tick_overhead();
+    pass->tick_ns = tick_ns();
+    pass->timing = (struct timing){
+        .rounds = session->rounds,
+        .budget_ns = (uint64_t)(ROUNDS_SHARE * 1e9 * session->seconds / (double)traces)};
+    bool timed = true;
+    progress_begin(&pass->progress, traces);
+    for (size_t i = 0; timed && i < traces; i++) {
+        char name[64];
+        selection_name(session->selection, i, name, sizeof name);
+        progress_show(&pass->progress, i, "timing", name);
+        pass->timing.seed = session->seed + i;
+        timed = trace_time(pass, i, exact, result, problem);
+    }
+    progress_end(&pass->progress);
+    free(pass);
+    return timed;
+}
+
+static bool result_reserve(struct session_result *result, size_t pairs) {
+    result->rows = calloc(pairs, sizeof *result->rows);
+    result->skips = calloc(pairs, sizeof *result->skips);
+    result->faults = calloc(pairs, sizeof *result->faults);
+    return result->rows != NULL && result->skips != NULL && result->faults != NULL;
+}
+
+bool session_run(const struct session *session, struct session_result *result,
+                 struct problem *problem) {
+    struct exact_pass pass = {.session = session};
+    (void)snprintf(pass.series_folder, sizeof pass.series_folder, "%s/footprint",
+                   session->folder != NULL ? session->folder : "");
+    struct workers workers = {.count = session->jobs,
+                              .job_count = session->selection->trace_count *
+                                           session->selection->allocator_count,
+                              .result_bytes = sizeof(struct exact),
+                              .run = exact_job,
+                              .progress = exact_progress,
+                              .ctx = &pass};
+    void *results = NULL;
+    struct workers_job *jobs = NULL;
+    *result = (struct session_result){0};
+    progress_begin(&pass.progress, workers.job_count);
+    bool measured =
+        (result_reserve(result, workers.job_count) || problem_set(problem, "out of memory")) &&
+        workers_run(&workers, &results, &jobs, problem);
+    progress_end(&pass.progress);
+    const struct exact *exact = results;
+    for (size_t i = 0; measured && i < workers.job_count; i++) {
+        measured = outcome_file(session, i, &jobs[i], &exact[i], result, problem);
+    }
+    measured =
+        measured && (session->rounds == 0 || timed_pass_run(session, exact, result, problem));
+    workers_release(&workers, results, jobs);
+    if (!measured) {
+        session_release(result);
+    }
+    return measured;
+}
+
+void session_release(struct session_result *result) {
+    free(result->rows);
+    free(result->skips);
+    free(result->faults);
+    *result = (struct session_result){0};
+}
