@@ -2,7 +2,9 @@
  * text_lines.c - see text_lines.h */
 #include "text_lines.h"
 
+#include <assert.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { QUOTE_MAX = 48 };
@@ -110,4 +112,38 @@ bool text_lines_fault(const struct text_lines *lines, struct text_word word, con
     }
     return problem_set(problem, "%s:%zu: '%s', expected %s", lines->path, lines->number, quote,
                        expected);
+}
+
+void text_escape(const char *text, char *to, size_t room) {
+    size_t count = strlen(text);
+    assert(room > 4 * count);
+    size_t put = 0;
+    for (size_t i = 0; i < count; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        bool edge = i == 0 || i + 1 == count;
+        if (byte < ' ' || byte == 0x7F || byte == '\\' || (edge && byte == ' ')) {
+            put += (size_t)snprintf(to + put, room - put, "\\x%02x", byte);
+        } else {
+            to[put++] = (char)byte;
+        }
+    }
+    to[put] = '\0';
+}
+
+bool text_word_unescape(struct text_word word, char *to, size_t room) {
+    size_t put = 0;
+    for (size_t i = 0; i < word.count; i++) {
+        char byte = word.start[i];
+        if (byte == '\\' && word.count - i >= 4 && word.start[i + 1] == 'x' &&
+            digit_value(word.start[i + 2]) < 16 && digit_value(word.start[i + 3]) < 16) {
+            byte = (char)(digit_value(word.start[i + 2]) * 16 + digit_value(word.start[i + 3]));
+            i += 3;
+        }
+        if (byte == '\0' || put + 1 >= room) {
+            return false;
+        }
+        to[put++] = byte;
+    }
+    to[put] = '\0';
+    return true;
 }

@@ -60,4 +60,12 @@ bool text_lines_end(struct text_lines *lines, struct problem *problem);
 bool text_lines_fault(const struct text_lines *lines, struct text_word word, const char *expected,
                       struct problem *problem);
 
+/* Writes `text` so that it fits a line and text_word_unescape() restores it: control bytes,
+ * backslashes and blanks at either end become \x and two hex digits. room > 4 x its length. */
+void text_escape(const char *text, char *to, size_t room);
+
+/* The reverse, terminated; any other backslash stays. False when it does not fit `room`, or holds
+ * a 0 byte. */
+bool text_word_unescape(struct text_word word, char *to, size_t room);
+
 #endif

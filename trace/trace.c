@@ -9,6 +9,7 @@
 
 #include "file_bytes.h"
 #include "generators.h"
+#include "trace_file.h"
 #include "trace_text.h"
 
 #include <assert.h>
@@ -233,7 +234,9 @@ bool trace_load(const char *spec, struct trace *out, struct problem *problem) {
     if (!file_bytes_read(spec, &file, problem)) {
         return false;
     }
-    bool loaded = trace_text_decode(spec, (const char *)file.bytes, file.count, out, problem);
+    bool loaded = trace_file_is(file.bytes, file.count)
+                      ? trace_file_decode(spec, file.bytes, file.count, out, problem)
+                      : trace_text_decode(spec, (const char *)file.bytes, file.count, out, problem);
     if (loaded) {
         name_from_path(spec, out->name, sizeof out->name);
         file_bytes_sha256(file.bytes, file.count, out->sha256);
@@ -246,9 +249,8 @@ bool trace_load(const char *spec, struct trace *out, struct problem *problem) {
 
 bool trace_save(const struct trace *trace, const char *path, struct problem *problem) {
     struct file_bytes file = {0};
-    bool encoded = text_ends_with(path, ".txt")
-                       ? trace_text_encode(trace, &file, problem)
-                       : problem_set(problem, "%s: unknown ending, expected .txt", path);
+    bool encoded = text_ends_with(path, ".txt") ? trace_text_encode(trace, &file, problem)
+                                                : trace_file_encode(trace, &file, problem);
     bool saved = encoded && file_bytes_write(path, &file, problem);
     file_bytes_release(&file);
     return saved;

@@ -25,14 +25,8 @@ static void comment_cut(struct text_lines *lines) {
 
 static bool value_copy(struct text_lines *lines, char *to, size_t room, struct problem *problem) {
     struct text_word value = text_lines_rest(lines);
-    if (value.count >= room || memchr(value.start, '\0', value.count) != NULL) {
-        return problem_set(problem,
-                           "%s:%zu: text of %zu bytes, expected at most %zu, none of them 0",
-                           lines->path, lines->number, value.count, room - 1);
-    }
-    memcpy(to, value.start, value.count);
-    to[value.count] = '\0';
-    return true;
+    return text_word_unescape(value, to, room) ||
+           text_lines_fault(lines, value, "a shorter text", problem);
 }
 
 static bool pointer_bits_read(struct text_lines *lines, struct trace *out,
@@ -193,16 +187,13 @@ bool trace_text_decode(const char *path, const char *text, size_t count, struct 
     return read;
 }
 
-/* Writes `key: value` unless the value is empty; bytes that would break the line become blanks. */
+/* Writes `key: value` unless the value is empty. */
 static bool header_append(struct file_bytes *file, const char *key, const char *value) {
-    char line[TRACE_TEXT_MAX + 32];
-    int length = snprintf(line, sizeof line, "%s: %s", key, value);
-    assert(length > 0 && (size_t)length < sizeof line);
-    for (int i = 0; i < length; i++) {
-        line[i] = line[i] == '\n' || line[i] == '\r' ? ' ' : line[i];
-    }
-    line[length] = '\n';
-    return value[0] == '\0' || file_bytes_append(file, line, (size_t)length + 1);
+    char escaped[4 * TRACE_TEXT_MAX];
+    text_escape(value, escaped, sizeof escaped);
+    return value[0] == '\0' ||
+           (file_bytes_append(file, key, strlen(key)) && file_bytes_append(file, ": ", 2) &&
+            file_bytes_append(file, escaped, strlen(escaped)) && file_bytes_append(file, "\n", 1));
 }
 
 static bool op_append(struct file_bytes *file, const struct op *op) {

@@ -12,7 +12,8 @@
  *
  * One op per line. A block is named by any number of 64 bits; the name may be used again once the
  * block is free. Numbers are decimal or 0x hex. Without @ it is thread 0 (0 to 65535; threads are
- * renumbered in order of appearance). Lines may end in CRLF.
+ * renumbered in order of appearance). Lines may end in CRLF. \x and two hex digits in a header line
+ * stand for that byte.
  */
 #ifndef HEAPRIG_TRACE_TEXT_H
 #define HEAPRIG_TRACE_TEXT_H
