@@ -50,6 +50,7 @@ static const struct argp_option record_options[] = {
      "another process: its number in the list, a pattern for its name or command line (the one "
      "with most calls is taken), or 'all' for a file each, FILE-NUMBER-NAME.hrt",
      0},
+    {"note", 'N', "TEXT", 0, "said in the trace's origin, e.g. the program's version", 0},
     {"max-ops", 'n', "N", 0, "keep the first N operations (default: all)", 0},
     {"preload", 'p', "FILE", 0,
      "recorder to load; one for another machine records the guest of qemu's user emulator", 0},
@@ -62,6 +63,7 @@ struct settings {
     const char *child;
     const char *preload;
     const char *folder;
+    const char *note;
     size_t max_ops;
     char **program;
 };
@@ -81,6 +83,9 @@ static error_t record_parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case 'f':
         settings->folder = arg;
+        return 0;
+    case 'N':
+        settings->note = arg;
         return 0;
     case 'n':
         errno = 0;
@@ -208,7 +213,8 @@ static void trace_show(const struct record_image *image, const struct trace *tra
               image->forked ? "frees of blocks the parent made were left out"
                             : "frees of blocks from before the recording were left out");
     note_show(notes->failed, "requests that failed were left out");
-    note_show(notes->inversions, "allocations were moved behind the realloc that made room");
+    note_show(notes->inversions,
+              "reallocs were moved before the allocation of the address they left");
     note_show(notes->missed_frees, "frees were not seen and put in when the address came again");
     note_show(notes->unfilled, "records were not finished when their thread was killed");
     note_show(notes->left_out, "records behind the last operation kept were left out");
@@ -222,8 +228,12 @@ static bool trace_keep(const struct record_image *image, const struct settings *
     struct trace trace = {.op_count = 0};
     struct record_notes notes;
     size_t max_ops = settings->max_ops != 0 ? settings->max_ops : TRACE_OPS_MAX;
-    bool kept = record_reader_load(image, max_ops, &trace, &notes, problem) &&
-                trace_save(&trace, path, problem);
+    bool kept = record_reader_load(image, max_ops, &trace, &notes, problem);
+    if (kept && settings->note != NULL) {
+        size_t length = strlen(trace.origin);
+        snprintf(trace.origin + length, sizeof trace.origin - length, ": %s", settings->note);
+    }
+    kept = kept && trace_save(&trace, path, problem);
     if (kept) {
         trace_show(image, &trace, &notes, path);
     }

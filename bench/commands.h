@@ -3,3 +3,4 @@
  * cmd_NAME.c with `int cmd_NAME(int argc, char **argv)` (argv[0] is the command's name, options by
  * argp), and add a line C(NAME, "what it does"). */
 C(bench, "replay traces on allocators: time, latency, memory")
+C(record, "run a program and keep its calls of malloc as a trace")

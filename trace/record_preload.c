@@ -334,6 +334,7 @@ static void record_place(struct record what, enum record_kind kind) {
     record->bytes = what.bytes;
     record->old_block = what.old_block;
     record->block = what.block;
+    record->began = what.began;
     record->thread = (uint16_t)thread_number(stream);
     record->align_log2 = what.align_log2;
     atomic_store_explicit(&record->kind, (uint8_t)kind, memory_order_release);
@@ -352,7 +353,13 @@ static void *record_request(void *block, size_t bytes, enum record_kind kind, si
 }
 
 static void record_free(void *block) {
-    record_place((struct record){.old_block = (uintptr_t)block}, RECORD_FREE);
+    record_place((struct record){.old_block = (uintptr_t)block, .began = UINT32_MAX}, RECORD_FREE);
+}
+
+/* What the record of a call that begins now says of its beginning. */
+static uint32_t record_beginning(void) {
+    struct record_stream *stream = stream_now();
+    return stream != NULL ? atomic_load_explicit(&stream->next, memory_order_relaxed) : 0;
 }
 
 __attribute__((constructor)) static void recorder_load(void) {
@@ -401,16 +408,11 @@ EXPORT void *realloc(void *old_block, size_t bytes) {
     if (early_owns(old_block) || !real_known()) {
         return early_move(old_block, bytes);
     }
-    uint64_t old_key = (uintptr_t)old_block;
+    struct record what = {
+        .bytes = bytes, .old_block = (uintptr_t)old_block, .began = record_beginning()};
     void *block = real.realloc(old_block, bytes);
-    if (block != NULL) {
-        record_place(
-            (struct record){.bytes = bytes, .old_block = old_key, .block = (uintptr_t)block},
-            RECORD_REALLOC);
-    } else {
-        record_place((struct record){.bytes = bytes, .old_block = old_key},
-                     bytes == 0 ? RECORD_FREE : RECORD_FAILED);
-    }
+    what.block = (uintptr_t)block;
+    record_place(what, block != NULL ? RECORD_REALLOC : bytes == 0 ? RECORD_FREE : RECORD_FAILED);
     return block;
 }
 

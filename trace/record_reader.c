@@ -6,13 +6,13 @@
  * moves gives its old address back before its record is placed, so another thread may be seen to
  * get an address that is still live:
  *
- *     thread 1   realloc(A) -> B ............ [realloc A -> B]
- *     thread 2        malloc() -> A [alloc A]                     <- A is live here
+ *     thread 1   began     realloc(A) -> B ............ place [realloc A -> B]
+ *     thread 2                     malloc() -> A   place [alloc A]         <- A is live here
  *
- * Such an allocation is held back until the address is vacated, and so are later records of the
- * same thread that take up the held block (DJ Delorie's inversion fix, for any multi-thread
- * capture). An address that is not vacated within HELD_WINDOW records was freed unseen: then the
- * free is put in. With one thread nothing can be inverted, and the free is put in at once.
+ * Then the realloc is in flight: it began before the allocation is placed, and is placed after it.
+ * No other record of A is, for nobody else owned A when it began. So that realloc is taken first,
+ * which is what happened. (DJ Delorie's converter holds the allocation back instead, and must guess
+ * which later records are of it.) Without such a realloc the free of A was not seen, and is put in.
  */
 #include "record_reader.h"
 
@@ -28,13 +28,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HELD_MAX = 256, HELD_WINDOW = 65536 };
-
 /* ---- a stream as it lies in its file ---- */
 
 struct stream {
     const struct record_stream *header;
-    const struct record *records;
+    struct record *records;
     uint32_t count;
     size_t map_bytes;
 };
@@ -43,7 +41,8 @@ static void stream_close(struct stream *stream) {
     munmap((void *)(uintptr_t)stream->header, stream->map_bytes);
 }
 
-/* Maps the used part of a file. True with a NULL header: there is no stream in it. */
+/* Maps the used part of a file as a private copy. True with a NULL header: there is no stream in
+ * it. */
 static bool stream_map(int file, const char *path, struct stream *stream, struct problem *problem) {
     struct record_stream header;
     *stream = (struct stream){.header = NULL};
@@ -66,12 +65,12 @@ static bool stream_map(int file, const char *path, struct stream *stream, struct
         return problem_set(problem, "%s: %lld bytes, expected %llu for %u records", path,
                            (long long)status.st_size, (unsigned long long)bytes, stream->count);
     }
-    void *map = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, file, 0);
+    void *map = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
     if (map == MAP_FAILED) {
         return problem_set(problem, "%s: %s", path, strerror(errno));
     }
     stream->header = map;
-    stream->records = (const struct record *)(const void *)((char *)map + RECORD_HEADER_BYTES);
+    stream->records = (struct record *)(void *)((char *)map + RECORD_HEADER_BYTES);
     stream->map_bytes = (size_t)bytes;
     return true;
 }
@@ -181,18 +180,24 @@ bool record_reader_list(const char *folder, struct record_image **images, size_t
 
 /* ---- records become ops ---- */
 
-struct held {
-    struct record record;
+/* Kind of a record in our copy whose op was added. */
+enum { RECORD_TAKEN = RECORD_KIND_COUNT };
+
+/* A record that vacated its old address at some time between two places. */
+struct flight {
+    uint32_t began;
     uint32_t place;
 };
 
 struct merge {
+    struct record *records;
+    uint32_t record_count;
     struct trace_builder *builder;
     struct record_notes *notes;
     size_t ops, ops_max;
-    bool threaded; /* records of a second thread were seen */
-    size_t held_count;
-    struct held held[HELD_MAX]; /* oldest first */
+    struct flight *flights; /* in order of beginning */
+    size_t flight_count;
+    size_t flight_first; /* all before it are placed */
 };
 
 static unsigned record_kind(const struct record *record) {
@@ -205,8 +210,9 @@ static enum trace_push merge_count(struct merge *merge, enum trace_push push) {
 }
 
 static enum trace_push merge_alloc(struct merge *merge, const struct record *r, enum op_kind kind) {
+    uint8_t align_log2 = kind == OP_ALIGNED ? r->align_log2 : 0;
     return merge_count(merge, trace_builder_alloc(merge->builder, r->block, kind, r->bytes,
-                                                  r->align_log2, r->thread));
+                                                  align_log2, r->thread));
 }
 
 /* A block from before the recording that grows or moves is, for the trace, a new one. */
@@ -241,87 +247,71 @@ static enum trace_push merge_apply(struct merge *merge, const struct record *rec
     }
 }
 
-/* Whether a record takes up a block that its own thread got in one of the first `count` held. */
-static bool held_blocks(const struct merge *merge, size_t count, const struct record *record) {
-    for (size_t i = 0; i < count; i++) {
-        const struct record *held = &merge->held[i].record;
-        if (held->block != 0 && held->block == record->old_block &&
-            held->thread == record->thread) {
-            return true;
+static int flight_order(const void *left, const void *right) {
+    const struct flight *a = left;
+    const struct flight *b = right;
+    return a->began != b->began ? (a->began < b->began ? -1 : 1) : 0;
+}
+
+static bool record_flies(const struct record *record, uint32_t place) {
+    return record->old_block != 0 && record->old_block != record->block && record->began < place;
+}
+
+/* Lists the flights; a program with one thread has none. False when memory is out. */
+static bool flights_find(struct merge *merge) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < merge->record_count; i++) {
+        count += record_flies(&merge->records[i], i);
+    }
+    merge->flights = malloc((count + 1) * sizeof *merge->flights);
+    if (merge->flights == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < merge->record_count && merge->flight_count < count; i++) {
+        if (record_flies(&merge->records[i], i)) {
+            merge->flights[merge->flight_count++] = (struct flight){merge->records[i].began, i};
         }
     }
-    return false;
+    qsort(merge->flights, merge->flight_count, sizeof *merge->flights, flight_order);
+    return true;
 }
 
-static void held_remove(struct merge *merge, size_t index) {
-    merge->held_count--;
-    memmove(&merge->held[index], &merge->held[index + 1],
-            (merge->held_count - index) * sizeof merge->held[0]);
-}
-
-/* Adds what can be added by now, oldest first. */
-static enum trace_push held_retry(struct merge *merge) {
-    size_t i = 0;
-    while (i < merge->held_count) {
-        const struct record *record = &merge->held[i].record;
-        enum trace_push push =
-            held_blocks(merge, i, record) ? TRACE_PUSH_LIVE : merge_apply(merge, record);
-        if (push == TRACE_PUSH_FULL) {
-            return push;
-        }
-        if (push == TRACE_PUSH_LIVE) {
-            i++;
-            continue;
-        }
-        merge->notes->inversions += record->block != 0;
-        held_remove(merge, i);
-        i = 0; /* it may have vacated the address of an older one */
+/* The record in flight at a place that vacates an address, or NULL. */
+static struct record *flight_from(struct merge *merge, uint64_t address, uint32_t place) {
+    while (merge->flight_first < merge->flight_count &&
+           merge->flights[merge->flight_first].place <= place) {
+        merge->flight_first++;
     }
-    return TRACE_PUSH_OK;
+    for (size_t i = merge->flight_first;
+         i < merge->flight_count && merge->flights[i].began <= place; i++) {
+        struct record *record = &merge->records[merge->flights[i].place];
+        if (merge->flights[i].place > place && record->old_block == address &&
+            record_kind(record) != RECORD_TAKEN) {
+            return record;
+        }
+    }
+    return NULL;
 }
 
-/* Adds an allocation over a live address: the free before it was not seen. */
-static enum trace_push merge_force(struct merge *merge, const struct record *record) {
-    enum trace_push push =
-        merge_count(merge, trace_builder_dispose(merge->builder, record->block, record->thread));
-    merge->notes->missed_frees += push == TRACE_PUSH_OK;
-    return push == TRACE_PUSH_FULL ? push : merge_apply(merge, record);
-}
-
-static enum trace_push held_force_oldest(struct merge *merge) {
-    struct record oldest = merge->held[0].record;
-    held_remove(merge, 0);
-    enum trace_push push = merge_force(merge, &oldest);
-    return push == TRACE_PUSH_OK ? held_retry(merge) : push;
-}
-
-static enum trace_push held_force_old(struct merge *merge, uint32_t place) {
-    enum trace_push push = TRACE_PUSH_OK;
-    while (push == TRACE_PUSH_OK && merge->held_count > 0 &&
-           (merge->held_count == HELD_MAX || place - merge->held[0].place > HELD_WINDOW)) {
-        push = held_force_oldest(merge);
+/* Adds the op of a record at a place; before it the one in flight that vacated its address, or the
+ * free that was not seen. Takes each record once, so chains of flights end. */
+static enum trace_push merge_record(struct merge *merge, struct record *record, uint32_t place) {
+    struct record what = *record;
+    atomic_store(&record->kind, RECORD_TAKEN);
+    enum trace_push push = merge_apply(merge, &what);
+    while (push == TRACE_PUSH_LIVE) {
+        struct record *flight = flight_from(merge, what.block, place);
+        if (flight != NULL) {
+            merge->notes->inversions++;
+            push = merge_record(merge, flight, place);
+        } else {
+            merge->notes->missed_frees++;
+            push =
+                merge_count(merge, trace_builder_dispose(merge->builder, what.block, what.thread));
+        }
+        push = push == TRACE_PUSH_FULL ? push : merge_apply(merge, &what);
     }
     return push;
-}
-
-/* Takes the record of one place. False: the trace is as long as it may be. */
-static bool merge_record(struct merge *merge, const struct record *record, uint32_t place) {
-    merge->threaded |= record->thread != 0;
-    enum trace_push push = held_force_old(merge, place);
-    if (push == TRACE_PUSH_OK) {
-        push = held_blocks(merge, merge->held_count, record) ? TRACE_PUSH_LIVE
-                                                             : merge_apply(merge, record);
-        if (push == TRACE_PUSH_LIVE && !merge->threaded) {
-            push = merge_force(merge, record);
-        } else if (push == TRACE_PUSH_LIVE) {
-            merge->held[merge->held_count++] = (struct held){*record, place};
-            return true;
-        }
-    }
-    if (push == TRACE_PUSH_OK && record->old_block != 0 && merge->held_count > 0) {
-        push = held_retry(merge);
-    }
-    return push == TRACE_PUSH_OK;
 }
 
 static bool record_is_sound(const struct record *record, const char *path, uint32_t place,
@@ -343,28 +333,30 @@ static bool record_is_sound(const struct record *record, const char *path, uint3
     return true;
 }
 
-static bool merge_stream(struct merge *merge, const struct stream *stream, const char *path,
-                         struct problem *problem) {
-    uint32_t place = 0;
-    bool room = true;
-    for (; place < stream->count && room && merge->ops < merge->ops_max; place++) {
-        struct record record = stream->records[place];
-        if (!record_is_sound(&record, path, place, problem)) {
+static bool records_are_sound(const struct stream *stream, const char *path,
+                              struct problem *problem) {
+    for (uint32_t i = 0; i < stream->count; i++) {
+        if (!record_is_sound(&stream->records[i], path, i, problem)) {
             return false;
         }
-        if (record_kind(&record) == RECORD_NONE) {
-            merge->notes->unfilled++;
-        } else if (record_kind(&record) == RECORD_FAILED) {
-            merge->notes->failed++;
-        } else {
-            room = merge_record(merge, &record, place);
-        }
     }
-    while (room && merge->held_count > 0 && merge->ops < merge->ops_max) {
-        room = held_force_oldest(merge) == TRACE_PUSH_OK;
-    }
-    merge->notes->left_out = stream->count - place + merge->held_count + !room;
     return true;
+}
+
+static void merge_records(struct merge *merge) {
+    uint32_t place = 0;
+    bool room = true;
+    while (place < merge->record_count && room && merge->ops < merge->ops_max) {
+        struct record *record = &merge->records[place];
+        unsigned kind = record_kind(record);
+        merge->notes->unfilled += kind == RECORD_NONE;
+        merge->notes->failed += kind == RECORD_FAILED;
+        if (kind != RECORD_NONE && kind != RECORD_FAILED && kind != RECORD_TAKEN) {
+            room = merge_record(merge, record, place) == TRACE_PUSH_OK;
+        }
+        place += room;
+    }
+    merge->notes->left_out = merge->record_count - place;
 }
 
 static bool merge_take(struct merge *merge, const struct record_image *image, struct trace *out,
@@ -376,7 +368,7 @@ static bool merge_take(struct merge *merge, const struct record_image *image, st
     text_copy(out->command, sizeof out->command, image->command, sizeof image->command);
     text_copy(out->arch, sizeof out->arch, image->arch, sizeof image->arch);
     out->pointer_bits = image->pointer_bits;
-    /* One record can bring several ops when it frees the way for held ones. */
+    /* One record can bring several ops when others must go before it. */
     return out->op_count <= merge->ops_max || trace_slice(out, 0, merge->ops_max, problem);
 }
 
@@ -390,22 +382,21 @@ bool record_reader_load(const struct record_image *image, size_t max_ops, struct
     if (stream.header == NULL) {
         return problem_set(problem, "%s: empty, expected a recorded stream", image->path);
     }
-    struct merge *merge = calloc(1, sizeof *merge);
-    struct trace_builder *builder = trace_builder_new();
-    bool fine = merge != NULL && builder != NULL;
+    struct merge merge = {.records = stream.records,
+                          .record_count = stream.count,
+                          .builder = trace_builder_new(),
+                          .notes = notes,
+                          .ops_max = max_ops};
+    bool fine = records_are_sound(&stream, image->path, problem);
+    if (fine && (merge.builder == NULL || !flights_find(&merge))) {
+        fine = problem_set(problem, "%s: out of memory", image->path);
+    }
     if (fine) {
-        merge->builder = builder;
-        merge->notes = notes;
-        merge->ops_max = max_ops;
-        fine = merge_stream(merge, &stream, image->path, problem) &&
-               merge_take(merge, image, out, problem);
-    } else {
-        problem_set(problem, "%s: out of memory", image->path);
+        merge_records(&merge);
+        fine = merge_take(&merge, image, out, problem);
     }
-    if (builder != NULL) {
-        trace_builder_free(builder);
-    }
-    free(merge);
+    trace_builder_free(merge.builder);
+    free(merge.flights);
     stream_close(&stream);
     return fine;
 }

@@ -31,7 +31,7 @@ struct record_image {
 struct record_notes {
     uint64_t unknown_frees; /* frees and reallocs of blocks from before the recording */
     uint64_t failed;        /* requests that returned NULL; not kept */
-    uint64_t inversions;    /* allocations moved behind the record that vacated their address */
+    uint64_t inversions;    /* reallocs moved before the allocation of the address they vacated */
     uint64_t missed_frees; /* blocks whose free was not seen; freed when their address came again */
     uint64_t unfilled;     /* records of threads that were killed while they wrote */
     uint64_t left_out;     /* records behind the last op kept */

@@ -43,17 +43,18 @@ enum record_kind {
     RECORD_KIND_COUNT
 };
 
-/* Frees take their place before the block is given back, all others after they have their block:
- * the order of places is one in which no address is live twice, but for a realloc that moved: its
- * old address may be handed out before its record is placed. The reader repairs those. */
+/* Frees take their place before the block is given back, all others after they have their block. So
+ * no address is live twice in the order of places, but for one case: a realloc that moved gives its
+ * old address back, to any thread, before it is placed. `began` is what `next` was before the real
+ * realloc was called; with it the reader can tell which of two owners a record is of. */
 struct record {
     uint64_t bytes;
     uint64_t old_block;
     uint64_t block;
+    uint32_t began;  /* records that gave old_block back before they were placed; else UINT32_MAX */
     uint16_t thread; /* numbered from 0 in order of first record; all from 65535 on share one */
     uint8_t align_log2;
     _Atomic uint8_t kind; /* enum record_kind; stored last */
-    uint32_t unused;
 };
 
 struct record_stream {
