@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ * content.c - payload bytes, eight at a time. */
+#include "content.h"
+
+#include <string.h>
+
+enum { WORD = 8 };
+
+/* Word k of a payload is tag_word + k * STEP: cheap, and no byte of it repeats in the next word. */
+#define STEP UINT64_C(0x9E3779B97F4A7C15)
+
+/* The written parts are [0, head) and [tail, bytes). */
+struct written {
+    size_t head, tail;
+};
+
+static struct written content_written(const struct content *content) {
+    size_t half = content->cap_bytes / 2;
+    if (half == 0 || content->bytes <= content->cap_bytes) {
+        return (struct written){content->bytes, content->bytes};
+    }
+    return (struct written){half, content->bytes - half};
+}
+
+static uint64_t tag_word(uint64_t tag) {
+    uint64_t x = (tag + 1) * UINT64_C(0xD6E8FEB86659FD93);
+    return (x ^ (x >> 32)) * UINT64_C(0xD6E8FEB86659FD93);
+}
+
+unsigned char content_byte(const struct content *content, size_t at) {
+    uint64_t word = tag_word(content->tag) + at / WORD * STEP;
+    return ((const unsigned char *)&word)[at % WORD];
+}
+
+/* Positions are walked in whole words where they can be, in bytes at the ragged ends. */
+static size_t word_end(size_t from, size_t to) {
+    size_t next = (from / WORD + 1) * WORD;
+    return next < to ? next : to;
+}
+
+static void range_fill(const struct content *content, unsigned char *payload, size_t from,
+                       size_t to) {
+    uint64_t first = tag_word(content->tag);
+    while (from < to) {
+        uint64_t word = first + from / WORD * STEP;
+        size_t end = word_end(from, to);
+        if (end - from == WORD) {
+            memcpy(payload + from, &word, WORD);
+        } else {
+            memcpy(payload + from, (const unsigned char *)&word + from % WORD, end - from);
+        }
+        from = end;
+    }
+}
+
+static size_t range_damage(const struct content *content, const unsigned char *payload, size_t from,
+                           size_t to) {
+    uint64_t first = tag_word(content->tag);
+    while (from < to) {
+        uint64_t word = first + from / WORD * STEP;
+        uint64_t found;
+        size_t end = word_end(from, to);
+        if (end - from == WORD) {
+            memcpy(&found, payload + from, WORD);
+        } else {
+            found = word;
+            memcpy((unsigned char *)&found + from % WORD, payload + from, end - from);
+        }
+        if (found != word) {
+            const unsigned char *is = (const unsigned char *)&found;
+            const unsigned char *was = (const unsigned char *)&word;
+            size_t at = from % WORD;
+            while (is[at] == was[at]) {
+                at++;
+            }
+            return from / WORD * WORD + at;
+        }
+        from = end;
+    }
+    return to;
+}
+
+void content_fill(const struct content *content, void *payload) {
+    struct written written = content_written(content);
+    range_fill(content, payload, 0, written.head);
+    range_fill(content, payload, written.tail, content->bytes);
+}
+
+size_t content_damage(const struct content *content, const void *payload, size_t from, size_t to) {
+    struct written written = content_written(content);
+    size_t head_to = to < written.head ? to : written.head;
+    if (from < head_to) {
+        size_t at = range_damage(content, payload, from, head_to);
+        if (at < head_to) {
+            return at;
+        }
+    }
+    size_t tail_from = from > written.tail ? from : written.tail;
+    return tail_from < to ? range_damage(content, payload, tail_from, to) : to;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * shadow.h - the oracle's own account of which bytes belong to which live block
+ *
+ * One block per slot of the trace, ordered by address in a treap (Seidel and Aragon 1996) whose
+ * links are slot numbers. Nothing here is read from the pool. The whole shadow is one piece of
+ * memory without pointers, so that it can be copied with memcpy.
+ */
+#ifndef HEAPRIG_SHADOW_H
+#define HEAPRIG_SHADOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHADOW_NONE UINT32_MAX
+
+struct shadow_block {
+    uintptr_t start;
+    size_t request_bytes;
+    size_t usable_bytes; /* the interval that belongs to the block: [start, start + usable) */
+    size_t align;        /* what its address must be a multiple of */
+    uint64_t born_op;    /* number of the op that last filled it; its contents' tag */
+    uint32_t left, right;
+    bool live;
+};
+
+struct shadow {
+    uint32_t root;
+    uint32_t slot_count;
+    uint32_t live_count;
+    struct shadow_block blocks[];
+};
+
+/* Bytes of a shadow of slot_count slots. */
+size_t shadow_bytes(uint32_t slot_count);
+
+/* Makes it empty. */
+void shadow_init(struct shadow *shadow, uint32_t slot_count);
+
+/* The slot of a live block that shares a byte with [start, start + bytes), or SHADOW_NONE.
+ * O(log live) expected, as all below. */
+uint32_t shadow_overlap(const struct shadow *shadow, uintptr_t start, size_t bytes);
+
+/* The slot of the last live block that starts below `address` and of the first that starts above
+ * it, or SHADOW_NONE. */
+uint32_t shadow_below(const struct shadow *shadow, uintptr_t address);
+uint32_t shadow_above(const struct shadow *shadow, uintptr_t address);
+
+/* Enters the block that stands in blocks[slot] but for its links; it must overlap no other. */
+void shadow_insert(struct shadow *shadow, uint32_t slot);
+
+/* Takes the live block of the slot out. */
+void shadow_remove(struct shadow *shadow, uint32_t slot);
+
+#endif
