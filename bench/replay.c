@@ -3,7 +3,7 @@
  * replay.c - the one executor
  *
  * replay_loop() is the only loop. It is inlined once for each combination of constants (touch
- * policy, observed, timed), so a plain run carries no test of what it does not do. What remains is
+ * policy, who watches), so a plain run carries no test of what it does not do. What remains is
  * the cost that bench measures on null_alloc.c and subtracts: loading the op and its slot, the
  * mispredicted branch on the kind of op, one indirect call and the touches.
  *
@@ -11,6 +11,7 @@
  */
 #include "replay.h"
 
+#include "marks.h"
 #include "tick.h"
 
 #include <string.h>
@@ -19,11 +20,13 @@
 
 enum { AHEAD = 24, TOUCH_STRIDE = 64, TOUCH_BYTE = 0x5A };
 
+/* Who looks on. */
+enum watch { WATCH_NOTHING, WATCH_OBSERVED, WATCH_TIMED, WATCH_MARKED };
+
 /* What is constant in one copy of the loop. */
 struct mode {
     enum replay_touch touch;
-    bool observed;
-    bool timed;
+    enum watch watch;
 };
 
 ALWAYS_INLINE size_t request_bytes(const struct op *op) {
@@ -77,14 +80,22 @@ static void *rare_call(const struct replay *r, const struct op *op, void *old, s
     return op->kind == OP_REALLOC ? realloc_call(r, old, bytes) : aligned_call(r, op, bytes);
 }
 
-ALWAYS_INLINE uint64_t clock_begin(const struct mode mode) {
-    return mode.timed ? tick_begin() : 0;
+/* Before and after the allocator's call: reads the clock, or marks it for an instruction counter.
+ */
+ALWAYS_INLINE uint64_t clock_begin(const struct mode mode, void (*mark)(void)) {
+    if (mode.watch == WATCH_MARKED) {
+        mark();
+    }
+    return mode.watch == WATCH_TIMED ? tick_begin() : 0;
 }
 
 ALWAYS_INLINE void clock_end(const struct mode mode, uint64_t begin, uint32_t *ticks) {
-    if (mode.timed) {
+    if (mode.watch == WATCH_TIMED) {
         uint64_t took = tick_end() - begin;
         *ticks = took == 0 ? 1 : took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+    }
+    if (mode.watch == WATCH_MARKED) {
+        mark_end();
     }
 }
 
@@ -111,7 +122,7 @@ ALWAYS_INLINE void slot_free(const struct replay *r, const struct mode mode,
                              struct replay_result *result) {
     event->skipped = event->old_payload == NULL;
     if (!event->skipped) {
-        uint64_t begin = clock_begin(mode);
+        uint64_t begin = clock_begin(mode, mark_free);
         event->status = r->ops->free(r->heap, event->old_payload);
         clock_end(mode, begin, ticks);
         result->misuses += event->status != ALLOC_OK;
@@ -123,7 +134,7 @@ ALWAYS_INLINE void slot_fill(const struct replay *r, const struct mode mode,
                              struct replay_event *event, uint32_t *ticks,
                              struct replay_result *result) {
     const struct op *op = event->op;
-    uint64_t begin = clock_begin(mode);
+    uint64_t begin = clock_begin(mode, op->kind == OP_REALLOC ? mark_realloc : mark_alloc);
     void *payload = __builtin_expect(op->kind <= OP_CALLOC, 1)
                         ? r->ops->alloc(r->heap, event->bytes)
                         : rare_call(r, op, event->old_payload, event->bytes);
@@ -145,11 +156,11 @@ ALWAYS_INLINE size_t replay_loop(const struct replay *r, const struct mode mode,
         __builtin_prefetch(&r->slots[r->op[i + AHEAD < r->op_count ? i + AHEAD : i].slot], 1);
         struct replay_event event = {.op = op, .index = i, .old_payload = r->slots[op->slot]};
         event.bytes = op->kind == OP_FREE ? 0 : request_bytes(op);
-        uint32_t *took = mode.timed ? &ticks[i] : NULL;
-        if (mode.timed) {
+        uint32_t *took = mode.watch == WATCH_TIMED ? &ticks[i] : NULL;
+        if (mode.watch == WATCH_TIMED) {
             *took = 0;
         }
-        if (mode.observed) {
+        if (mode.watch == WATCH_OBSERVED) {
             observers_before(r, &event);
         }
         if (op->kind == OP_FREE) {
@@ -157,7 +168,7 @@ ALWAYS_INLINE size_t replay_loop(const struct replay *r, const struct mode mode,
         } else {
             slot_fill(r, mode, &event, took, result);
         }
-        if (mode.observed && !observers_after(r, &event)) {
+        if (mode.watch == WATCH_OBSERVED && !observers_after(r, &event)) {
             return i + 1;
         }
     }
@@ -165,18 +176,18 @@ ALWAYS_INLINE size_t replay_loop(const struct replay *r, const struct mode mode,
 }
 
 /* A copy of the loop for each touch policy; `result` lives in registers meanwhile. */
-ALWAYS_INLINE void replay_touching(const struct replay *replay, bool observed, bool timed,
-                                   uint32_t *ticks, struct replay_result *result) {
+ALWAYS_INLINE void replay_touching(const struct replay *replay, enum watch watch, uint32_t *ticks,
+                                   struct replay_result *result) {
     const struct replay r = *replay;
     struct replay_result counted = {0};
     if (r.touch == REPLAY_TOUCH_EDGES) {
-        const struct mode mode = {REPLAY_TOUCH_EDGES, observed, timed};
+        const struct mode mode = {REPLAY_TOUCH_EDGES, watch};
         counted.ops_done = replay_loop(&r, mode, ticks, &counted);
     } else if (r.touch == REPLAY_TOUCH_WHOLE) {
-        const struct mode mode = {REPLAY_TOUCH_WHOLE, observed, timed};
+        const struct mode mode = {REPLAY_TOUCH_WHOLE, watch};
         counted.ops_done = replay_loop(&r, mode, ticks, &counted);
     } else {
-        const struct mode mode = {REPLAY_TOUCH_NONE, observed, timed};
+        const struct mode mode = {REPLAY_TOUCH_NONE, watch};
         counted.ops_done = replay_loop(&r, mode, ticks, &counted);
     }
     *result = counted;
@@ -184,14 +195,18 @@ ALWAYS_INLINE void replay_touching(const struct replay *replay, bool observed, b
 
 void replay_run(const struct replay *replay, struct replay_result *result) {
     if (replay->observer_count > 0) {
-        replay_touching(replay, true, false, NULL, result);
+        replay_touching(replay, WATCH_OBSERVED, NULL, result);
     } else {
-        replay_touching(replay, false, false, NULL, result);
+        replay_touching(replay, WATCH_NOTHING, NULL, result);
     }
 }
 
 void replay_run_timed(const struct replay *replay, uint32_t *ticks, struct replay_result *result) {
-    replay_touching(replay, false, true, ticks, result);
+    replay_touching(replay, WATCH_TIMED, ticks, result);
+}
+
+void replay_run_marked(const struct replay *replay, struct replay_result *result) {
+    replay_touching(replay, WATCH_MARKED, NULL, result);
 }
 
 void replay_free_rest(const struct replay *replay, size_t slot_count) {

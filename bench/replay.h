@@ -69,6 +69,9 @@ void replay_run(const struct replay *replay, struct replay_result *result);
  * i took to ticks[i], clock reading included, cut to [1, UINT32_MAX]. 0 for a skipped free. */
 void replay_run_timed(const struct replay *replay, uint32_t *ticks, struct replay_result *result);
 
+/* As replay_run() without observers, each of the allocator's calls between marks (marks.h). */
+void replay_run_marked(const struct replay *replay, struct replay_result *result);
+
 /* Frees what is live in the slots and empties them: for allocators without a pool of their own. */
 void replay_free_rest(const struct replay *replay, size_t slot_count);
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * marks.h - empty functions whose calls an instruction counter watches (tools/qemu_insn.c)
+ *
+ * mark_section() begins a run; each call of the allocator stands between mark_alloc(), mark_free()
+ * or mark_realloc() and mark_end(). Without a counter they cost a call and a return.
+ */
+#ifndef HEAPRIG_MARKS_H
+#define HEAPRIG_MARKS_H
+
+void mark_section(void);
+void mark_alloc(void);
+void mark_free(void);
+void mark_realloc(void);
+void mark_end(void);
+
+#endif
