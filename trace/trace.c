@@ -239,7 +239,6 @@ bool trace_load(const char *spec, struct trace *out, struct problem *problem) {
                       : trace_text_decode(spec, (const char *)file.bytes, file.count, out, problem);
     if (loaded) {
         name_from_path(spec, out->name, sizeof out->name);
-        file_bytes_sha256(file.bytes, file.count, out->sha256);
     } else {
         trace_release(out);
     }

@@ -32,9 +32,9 @@
 /* Whether the bytes start like a heaprig trace file of any version. */
 bool trace_file_is(const unsigned char *bytes, size_t count);
 
-/* Reads a whole file in memory into *out (empty on entry). False and `path: what, expected what` on
- * any damage. Memory grows with the ops really found, never with what the header says. The caller
- * releases *out in either case. About 15 ns per op. */
+/* Reads a whole file in memory into *out (empty on entry), its digest too. False and `path: what,
+ * expected what` on any damage. Memory grows with the ops really found, never with what the header
+ * says. The caller releases *out in either case. About 15 ns per op. */
 bool trace_file_decode(const char *path, const unsigned char *bytes, size_t count,
                        struct trace *out, struct problem *problem);
 

@@ -184,6 +184,7 @@ bool trace_text_decode(const char *path, const char *text, size_t count, struct 
     bool read = lines_read(&lines, builder, out, problem) &&
                 trace_builder_take(builder, out, path, problem);
     trace_builder_free(builder);
+    file_bytes_sha256(text, count, out->sha256);
     return read;
 }
 

@@ -21,8 +21,8 @@
 #include "file_bytes.h"
 #include "trace.h"
 
-/* Reads a text trace of at least one op into *out (empty on entry). False and `path:line: what,
- * expected what` otherwise. O(bytes). */
+/* Reads a text trace of at least one op into *out (empty on entry), its digest too. False and
+ * `path:line: what, expected what` otherwise. O(bytes). */
 bool trace_text_decode(const char *path, const char *text, size_t count, struct trace *out,
                        struct problem *problem);
 
