@@ -123,6 +123,7 @@ static const struct row_table table_failures = {
     .title = "requests that found no memory / requests too large for any such heap",
     .value = "failures",
     .second = "refusals",
+    .plain = true,
     .floor = 1};
 
 /* Why there are dashes: one line per allocator and reason. */

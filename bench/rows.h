@@ -162,6 +162,7 @@ struct row_table {
     const char *first;  /* NULL, or key of a column shown once per trace, before allocators */
     const char *first_title;
     const char *mark; /* NULL, or key of a column; where it is less than the value, '~' is added */
+    bool plain;       /* neither marks nor means: counts rather than measures */
     double floor;     /* values below it count as this in the mean; above 0 */
 };
 bool rows_print(const struct row_set *set, const struct row_table *table);

@@ -88,9 +88,12 @@ static double matrix_value(const struct matrix *m, size_t trace, size_t allocato
 }
 
 /* 0.083  1.24  12.4  124  12400: three digits that say something. */
-static void number_format(char *text, size_t room, double value) {
+static void number_format(const struct column *column, char *text, size_t room, double value) {
     double size = fabs(value);
-    int decimals = size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3;
+    int decimals = column->kind == COLUMN_COUNT || size >= 99.95 ? 0
+                   : size >= 9.995                               ? 1
+                   : size >= 0.9995                              ? 2
+                                                                 : 3;
     (void)snprintf(text, room, isnan(value) ? "-" : "%.*f", decimals, value);
 }
 
@@ -98,16 +101,18 @@ static void cell_format(const struct matrix *m, const void *row, bool least, cha
     char value[20] = "-";
     char second[20] = "";
     if (row != NULL) {
-        number_format(value, sizeof value, rows_number(m->value, row));
+        number_format(m->value, value, sizeof value, rows_number(m->value, row));
     }
     if (row != NULL && m->second != NULL) {
         second[0] = '/';
-        number_format(second + 1, sizeof second - 1, rows_number(m->second, row));
+        number_format(m->second, second + 1, sizeof second - 1, rows_number(m->second, row));
     }
     bool marked =
         row != NULL && m->mark != NULL && rows_number(m->mark, row) < rows_number(m->value, row);
     (void)snprintf(text, CELL_BYTES, "%s%s%s%s", value, second, marked ? "~" : "",
-                   least ? " *" : "  ");
+                   m->table->plain ? ""
+                   : least         ? " *"
+                                   : "  ");
 }
 
 static void trace_line(const struct matrix *m, struct libscols_line *line, size_t trace) {
@@ -120,12 +125,13 @@ static void trace_line(const struct matrix *m, struct libscols_line *line, size_
     }
     (void)scols_line_set_data(line, 0, m->traces[trace]);
     if (m->first != NULL) {
-        number_format(text, sizeof text, any != NULL ? rows_number(m->first, any) : NAN);
+        number_format(m->first, text, sizeof text, any != NULL ? rows_number(m->first, any) : NAN);
         (void)scols_line_set_data(line, 1, text);
     }
     for (size_t a = 0; a < m->allocator_count; a++) {
         const void *row = matrix_row(m, trace, a);
-        bool is_least = m->allocator_count > 1 && row != NULL && matrix_value(m, trace, a) <= least;
+        bool is_least = m->allocator_count > 1 && !m->table->plain && row != NULL &&
+                        matrix_value(m, trace, a) <= least;
         cell_format(m, row, is_least, text);
         (void)scols_line_set_data(line, a + 1 + (m->first != NULL), text);
     }
@@ -145,23 +151,34 @@ static void mean_line(const struct matrix *m, struct libscols_line *line) {
                 values[count++] = value;
             }
         }
-        number_format(number, sizeof number, stats_geomean(values, count, m->table->floor));
+        number_format(m->value, number, sizeof number,
+                      stats_geomean(values, count, m->table->floor));
         (void)snprintf(text, sizeof text, count < m->trace_count ? "(%s)  " : "%s  ", number);
         (void)scols_line_set_data(line, a + 1 + (m->first != NULL), text);
     }
 }
 
+/* libsmartcols aligns headings to the left: ours are a line like the others. */
 static bool columns_add(const struct matrix *m, struct libscols_table *table) {
     bool added = scols_table_new_column(table, "trace", 0, 0) != NULL;
+    for (size_t i = 0; i < m->allocator_count + (m->first != NULL); i++) {
+        added &= scols_table_new_column(table, "", 0, SCOLS_FL_RIGHT) != NULL;
+    }
+    (void)scols_table_enable_noheadings(table, 1);
+    struct libscols_line *line = scols_table_new_line(table, NULL);
+    if (!added || line == NULL) {
+        return false;
+    }
+    (void)scols_line_set_data(line, 0, "trace");
     if (m->first != NULL) {
-        added &= scols_table_new_column(table, m->table->first_title, 0, SCOLS_FL_RIGHT) != NULL;
+        (void)scols_line_set_data(line, 1, m->table->first_title);
     }
     for (size_t a = 0; a < m->allocator_count; a++) {
         char title[80];
-        (void)snprintf(title, sizeof title, "%s  ", m->allocators[a]);
-        added &= scols_table_new_column(table, title, 0, SCOLS_FL_RIGHT) != NULL;
+        (void)snprintf(title, sizeof title, m->table->plain ? "%s" : "%s  ", m->allocators[a]);
+        (void)scols_line_set_data(line, a + 1 + (m->first != NULL), title);
     }
-    return added;
+    return true;
 }
 
 bool rows_print(const struct row_set *set, const struct row_table *table) {
@@ -180,7 +197,8 @@ bool rows_print(const struct row_set *set, const struct row_table *table) {
             trace_line(&m, line, t);
         }
     }
-    struct libscols_line *line = m.trace_count > 1 ? scols_table_new_line(lines, NULL) : NULL;
+    struct libscols_line *line =
+        m.trace_count > 1 && !table->plain ? scols_table_new_line(lines, NULL) : NULL;
     if (line != NULL) {
         mean_line(&m, line);
     }
