@@ -126,15 +126,6 @@ static const struct row_table table_failures = {
     .plain = true,
     .floor = 1};
 
-/* Why there are dashes: one line per allocator and reason. */
-static void skips_print(const struct session_result *result) {
-    for (size_t i = 0; i < result->skip_count; i++) {
-        const struct row_skip *skip = &result->skips[i];
-        printf("%s%s on %s: %s\n", i == 0 ? "\n'-': not measured\n  " : "  ", skip->allocator,
-               skip->trace, skip->why);
-    }
-}
-
 static bool failures_any(const struct session_result *result) {
     for (size_t i = 0; i < result->row_count; i++) {
         if (result->rows[i].failures + result->rows[i].refusals > 0) {
@@ -156,7 +147,7 @@ static bool tables_print(const struct bench_options *o, const struct row_set *se
     if (failures_any(result)) {
         printed &= rows_print(set, &table_failures);
     }
-    skips_print(result);
+    rows_print_skips(set);
     return printed;
 }
 

@@ -3,4 +3,8 @@
  * cmd_NAME.c with `int cmd_NAME(int argc, char **argv)` (argv[0] is the command's name, options by
  * argp), and add a line C(NAME, "what it does"). */
 C(bench, "replay traces on allocators: time, latency, memory")
+C(fit, "smallest pool of each allocator for each trace")
+C(compare, "what changed between two results")
+C(digest, "where an allocator put every block, in 64 bits")
+C(list, "allocators, generators and traces")
 C(record, "run a program and keep its calls of malloc as a trace")

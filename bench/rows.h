@@ -167,4 +167,7 @@ struct row_table {
 };
 bool rows_print(const struct row_set *set, const struct row_table *table);
 
+/* Says on stdout which pairs were not measured and why: a line for each allocator. */
+void rows_print_skips(const struct row_set *set);
+
 #endif

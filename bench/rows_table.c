@@ -207,3 +207,34 @@ bool rows_print(const struct row_set *set, const struct row_table *table) {
     scols_unref_table(lines);
     return printed;
 }
+
+/* The allocator of entry `index` was named by an entry before. */
+static bool skip_repeated(const struct row_set *set, size_t index) {
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(set->skips[i].allocator, set->skips[index].allocator) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void rows_print_skips(const struct row_set *set) {
+    for (size_t i = 0; i < set->skip_count; i++) {
+        if (skip_repeated(set, i)) {
+            continue;
+        }
+        printf("%s'-' %s:", i == 0 ? "\n" : "", set->skips[i].allocator);
+        const char *why = "";
+        for (size_t j = i; j < set->skip_count; j++) {
+            if (strcmp(set->skips[i].allocator, set->skips[j].allocator) != 0) {
+                continue;
+            }
+            if (*why != '\0' && strcmp(why, set->skips[j].why) != 0) {
+                printf(": %s;", why);
+            }
+            printf(" %s", set->skips[j].trace);
+            why = set->skips[j].why;
+        }
+        printf(": %s\n", why);
+    }
+}

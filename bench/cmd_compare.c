@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ * cmd_compare.c - `heaprig compare OLD NEW`: what changed between two results. */
+#include "cli.h"
+#include "compare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int cmd_compare(int argc, char **argv);
+
+struct compare_options {
+    const char *path[2];
+};
+
+static const char doc[] =
+    "Compares two results: folders (bench.json and fit.json, what both have) or single files.\v"
+    "Exact figures (memory, failures, smallest pools, digests) are compared for equality, times as "
+    "ratios with their intervals. Only what changed is printed.\n"
+    "Example: heaprig compare results/baseline results/latest\n"
+    "Exit status: 0 no exact figure got worse, 1 one did or its row is gone, 2 bad usage or input.";
+
+static error_t argument_parse(int key, char *text, struct argp_state *state) {
+    struct compare_options *o = state->input;
+    if (key == ARGP_KEY_ARG) {
+        if (state->arg_num >= 2) {
+            argp_error(state, "%s: expected two results only", text);
+        }
+        o->path[state->arg_num] = text;
+        return 0;
+    }
+    if (key == ARGP_KEY_END && state->arg_num < 2) {
+        argp_error(state, "expected two results");
+    }
+    return key == ARGP_KEY_END ? 0 : ARGP_ERR_UNKNOWN;
+}
+
+static bool is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static bool files_compare(const struct row_kind *kind, const char *old_path, const char *new_path,
+                          struct compare_counts *counts, struct problem *problem) {
+    void *old_rows = NULL;
+    void *new_rows = NULL;
+    struct row_set old = {.kind = kind};
+    struct row_set new = {.kind = kind};
+    bool read = rows_read(kind, old_path, &old_rows, &old.row_count, problem) &&
+                rows_read(kind, new_path, &new_rows, &new.row_count, problem);
+    if (read) {
+        old.rows = old_rows;
+        new.rows = new_rows;
+        compare_rows(&old, &new, stdout, counts);
+    }
+    free(old_rows);
+    free(new_rows);
+    return read;
+}
+
+/* A file is a fit when its name says so. */
+static const struct row_kind *kind_of(const char *path) {
+    const char *name = strrchr(path, '/');
+    name = name != NULL ? name + 1 : path;
+    return strncmp(name, "fit", 3) == 0 ? &fit_rows : &bench_rows;
+}
+
+static bool folders_compare(const struct compare_options *o, struct compare_counts *counts,
+                            struct problem *problem) {
+    const struct row_kind *const kinds[] = {&bench_rows, &fit_rows};
+    bool found = false;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        char path[2][512];
+        for (int side = 0; side < 2; side++) {
+            (void)snprintf(path[side], sizeof path[side], "%s/%s.json", o->path[side],
+                           kinds[i]->name);
+        }
+        if (access(path[0], F_OK) != 0) {
+            continue;
+        }
+        found = true;
+        if (!files_compare(kinds[i], path[0], path[1], counts, problem)) {
+            return false;
+        }
+    }
+    return found ||
+           problem_set(problem, "%s: neither bench.json nor fit.json in it, expected results",
+                       o->path[0]);
+}
+
+int cmd_compare(int argc, char **argv) {
+    struct compare_options o = {{NULL, NULL}};
+    const struct argp argp = {NULL, argument_parse, "OLD NEW", doc, NULL, NULL, NULL};
+    struct compare_counts counts = {0};
+    struct problem problem;
+    cli_parse(&argp, argc, argv, &o);
+    if (is_folder(o.path[0]) != is_folder(o.path[1])) {
+        (void)problem_set(&problem, "%s, %s: expected two folders or two files", o.path[0],
+                          o.path[1]);
+        return cli_problem(&problem);
+    }
+    bool compared = is_folder(o.path[0]) ? folders_compare(&o, &counts, &problem)
+                                         : files_compare(kind_of(o.path[0]), o.path[0], o.path[1],
+                                                         &counts, &problem);
+    if (!compared) {
+        return cli_problem(&problem);
+    }
+    printf("%zu rows compared: %zu exact figures worse, %zu better, %zu other changes, %zu times "
+           "moved\n",
+           counts.pairs, counts.worse, counts.better, counts.other, counts.timed);
+    return counts.worse > 0 ? CLI_FAILED : CLI_FINE;
+}

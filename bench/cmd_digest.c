@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ * cmd_digest.c - `heaprig digest`: where an allocator put every block of a trace, in 64 bits. */
+#include "cli.h"
+#include "digest.h"
+#include "selection.h"
+#include "stage.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+int cmd_digest(int argc, char **argv);
+
+struct digest_options {
+    const char *allocators, *traces;
+    size_t first;
+};
+
+static const struct argp_option options[] = {
+    {"allocator", 'a', "LIST", 0, "names or plug-in paths, comma-separated (default: own)", 0},
+    {"trace", 't', "LIST", 0,
+     "trace files or gen:NAME:SEED:OPS, comma-separated (default: corpus/traces/*.hrt)", 0},
+    {"first", 'n', "N", 0, "replay only the first N operations of each trace", 0},
+    {0},
+};
+
+static const char doc[] =
+    "Prints allocator, trace and digest of all offsets, a line each, tab-separated.\v"
+    "Equal lines mean equal placement: an allocator whose state is made of 32-bit offsets prints "
+    "the same on every machine. Pairs that do not fit print '-'.";
+
+static error_t option_parse(int key, char *text, struct argp_state *state) {
+    struct digest_options *o = state->input;
+    switch (key) {
+    case 'a':
+        o->allocators = text;
+        return 0;
+    case 't':
+        o->traces = text;
+        return 0;
+    case 'n':
+        o->first = (size_t)cli_number(state, "first", text, 1, TRACE_OPS_MAX);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* False and *problem when there is no memory for the pool. */
+static bool pair_digest(const struct alloc_ops *ops, const struct trace *trace,
+                        struct problem *problem) {
+    struct stage_memory memory;
+    struct stage stage = {.ops = ops, .trace = trace, .memory = &memory};
+    struct replay replay;
+    struct replay_result result;
+    struct digest digest;
+    char why_not[STAGE_WHY_BYTES];
+    if (stage_poolless(ops) || !stage_plan_make(ops, trace, &stage.plan, why_not)) {
+        printf("%s\t%s\t-\n", ops->name, trace->name);
+        return true;
+    }
+    if (!stage_memory_open(&memory, stage.plan.pool_bytes, trace->counts.slots, problem)) {
+        return false;
+    }
+    if (stage_ready(&stage, &replay)) {
+        struct replay_observer observer = digest_observer(&digest);
+        digest_begin(&digest, memory.pool);
+        replay.observers = &observer;
+        replay.observer_count = 1;
+        replay_run(&replay, &result);
+        printf("%s\t%s\t%016" PRIx64 "\n", ops->name, trace->name, digest.value);
+    } else {
+        printf("%s\t%s\t-\n", ops->name, trace->name);
+    }
+    stage_memory_close(&memory);
+    return true;
+}
+
+static bool digest_run(const struct selection *selection, struct problem *problem) {
+    bool fine = true;
+    for (size_t t = 0; fine && t < selection->trace_count; t++) {
+        struct trace trace = {0};
+        fine = selection_load(selection, t, &trace, problem);
+        for (size_t a = 0; fine && a < selection->allocator_count; a++) {
+            fine = pair_digest(selection->ops[a], &trace, problem);
+        }
+        trace_release(&trace);
+    }
+    return fine;
+}
+
+int cmd_digest(int argc, char **argv) {
+    struct digest_options o = {0};
+    const struct argp argp = {options, option_parse, NULL, doc, NULL, NULL, NULL};
+    struct selection selection;
+    struct problem problem = {"cannot write to stdout"};
+    cli_parse(&argp, argc, argv, &o);
+    if (!selection_make(o.allocators, SELECTION_OWN, o.traces, &selection, &problem)) {
+        return cli_problem(&problem);
+    }
+    selection.first = o.first;
+    bool fine = digest_run(&selection, &problem);
+    selection_release(&selection);
+    return fine && fflush(stdout) == 0 ? CLI_FINE : cli_problem(&problem);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ * compare.c - see compare.h. */
+#include "compare.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool texts_equal(const struct column *column, const void *a, const void *b) {
+    return strcmp(rows_text(column, a), rows_text(column, b)) == 0;
+}
+
+/* Results are written with six digits: what rounds to the same text is the same. */
+static bool numbers_equal(const struct column *column, const void *a, const void *b) {
+    double x = rows_number(column, a);
+    double y = rows_number(column, b);
+    if (isnan(x) || isnan(y)) {
+        return isnan(x) && isnan(y);
+    }
+    return column->kind == COLUMN_COUNT ? x == y
+                                        : fabs(x - y) <= 2e-6 * fmax(fabs(x), fabs(y)) + 1e-12;
+}
+
+static bool cells_equal(const struct column *column, const void *a, const void *b) {
+    return column->kind == COLUMN_TEXT ? texts_equal(column, a, b) : numbers_equal(column, a, b);
+}
+
+static bool keys_equal(const struct row_kind *kind, const void *a, const void *b) {
+    for (size_t c = 0; c < kind->column_count; c++) {
+        if (kind->columns[c].role == COLUMN_KEY && !texts_equal(&kind->columns[c], a, b)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const void *row_find(const struct row_set *set, const void *like) {
+    for (size_t i = 0; i < set->row_count; i++) {
+        if (keys_equal(set->kind, rows_at(set, i), like)) {
+            return rows_at(set, i);
+        }
+    }
+    return NULL;
+}
+
+static void row_label(FILE *out, const struct row_kind *kind, const void *row) {
+    for (size_t c = 0; c < kind->column_count; c++) {
+        if (kind->columns[c].role == COLUMN_KEY) {
+            fprintf(out, "%s ", rows_text(&kind->columns[c], row));
+        }
+    }
+}
+
+/* The first column of context that differs, or NULL. */
+static const struct column *context_differs(const struct row_kind *kind, const void *a,
+                                            const void *b) {
+    for (size_t c = 0; c < kind->column_count; c++) {
+        const struct column *column = &kind->columns[c];
+        if (column->role == COLUMN_CONTEXT && !cells_equal(column, a, b)) {
+            return column;
+        }
+    }
+    return NULL;
+}
+
+/* No pool: what it needs is the system's doing. */
+static bool row_exact(const struct row_kind *kind, const void *row) {
+    const struct column *pool = rows_column(kind, "pool_bytes");
+    return pool == NULL || rows_number(pool, row) > 0;
+}
+
+static void exact_compare(const struct column *column, const struct row_kind *kind, const void *old,
+                          const void *new, FILE *out, struct compare_counts *counts) {
+    if (cells_equal(column, old, new)) {
+        return;
+    }
+    row_label(out, kind, new);
+    if (column->kind == COLUMN_TEXT) {
+        fprintf(out, "%s: %s -> %s\n", column->key, rows_text(column, old), rows_text(column, new));
+        counts->other++;
+        return;
+    }
+    double before = rows_number(column, old);
+    double after = rows_number(column, new);
+    /* A figure that is no longer known cannot be shown to hold. */
+    bool worse = column->role == COLUMN_LESS && !(after < before) && !isnan(before);
+    bool better = column->role == COLUMN_LESS && after < before;
+    fprintf(out, "%s: %.10g -> %.10g%s\n", column->key, before, after,
+            worse    ? "  worse"
+            : better ? "  better"
+                     : "");
+    counts->worse += worse;
+    counts->better += better;
+    counts->other += !worse && !better;
+}
+
+static void timed_compare(const struct column *column, const struct row_kind *kind, const void *old,
+                          const void *new, FILE *out, struct compare_counts *counts) {
+    const double *before = rows_range(column, old);
+    const double *after = rows_range(column, new);
+    if (!(before[0] > 0 && after[0] > 0) || isnan(before[1]) || isnan(after[1])) {
+        return;
+    }
+    double low = after[0] / before[1];
+    double high = after[1] / before[0];
+    if (low > 1 || high < 1) {
+        row_label(out, kind, new);
+        fprintf(out, "%s: x%.3f (%.3f to %.3f)%s\n", column->key,
+                rows_number(column, new) / rows_number(column, old), low, high,
+                low > 1 ? "  slower" : "  faster");
+        counts->timed++;
+    }
+}
+
+static void pair_compare(const struct row_kind *kind, const void *old, const void *new, FILE *out,
+                         struct compare_counts *counts) {
+    const struct column *differs = context_differs(kind, old, new);
+    if (differs != NULL) {
+        row_label(out, kind, new);
+        fprintf(out, "cannot be compared: %s differs\n", differs->key);
+        counts->worse++;
+        return;
+    }
+    counts->pairs++;
+    for (size_t c = 0; c < kind->column_count; c++) {
+        const struct column *column = &kind->columns[c];
+        bool exact = column->role == COLUMN_LESS || column->role == COLUMN_SAME;
+        if (exact && row_exact(kind, old)) {
+            exact_compare(column, kind, old, new, out, counts);
+        } else if (column->role == COLUMN_TIMED) {
+            timed_compare(column, kind, old, new, out, counts);
+        }
+    }
+}
+
+void compare_rows(const struct row_set *old, const struct row_set *new, FILE *out,
+                  struct compare_counts *counts) {
+    for (size_t i = 0; i < old->row_count; i++) {
+        const void *row = rows_at(old, i);
+        const void *now = row_find(new, row);
+        if (now != NULL) {
+            pair_compare(old->kind, row, now, out, counts);
+        } else {
+            row_label(out, old->kind, row);
+            fputs("is gone\n", out);
+            counts->worse++;
+        }
+    }
+    for (size_t i = 0; i < new->row_count; i++) {
+        if (row_find(old, rows_at(new, i)) == NULL) {
+            row_label(out, new->kind, rows_at(new, i));
+            fputs("is new\n", out);
+            counts->other++;
+        }
+    }
+}
