@@ -4,5 +4,6 @@
 X(tlsf)
 X(bestfit)
 X(bestfit_little)
+X(buddy)
 X(membox)
 X(bump)
