@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * cmd_bench.c - `heaprig bench`: replays traces on allocators and prints what they cost. */
+#include "checked.h"
 #include "cli.h"
 #include "meta.h"
 #include "result_file.h"
@@ -227,6 +228,16 @@ static int bench_run(const struct bench_options *o, const struct selection *sele
     return written && printed ? status : cli_problem(&problem);
 }
 
+static int bench_checked(const struct bench_options *o, const struct selection *selection) {
+    struct problem problem;
+    size_t broken;
+    fprintf(stderr, "seed=%" PRIu64 "\n", o->seed);
+    if (!checked_run(selection, o->jobs, o->seed, stdout, &broken, &problem)) {
+        return cli_problem(&problem);
+    }
+    return broken > 0 ? CLI_FAILED : CLI_FINE;
+}
+
 int cmd_bench(int argc, char **argv) {
     struct bench_options o = {.output = "results/latest",
                               .touch = REPLAY_TOUCH_EDGES,
@@ -238,14 +249,15 @@ int cmd_bench(int argc, char **argv) {
     struct selection selection;
     struct problem problem;
     cli_parse(&argp, argc, argv, &o);
-    if (!selection_make(o.allocators, SELECTION_ALL, o.traces, &selection, &problem)) {
+    if (!selection_make(o.allocators, o.checked ? SELECTION_OWN : SELECTION_ALL, o.traces,
+                        &selection, &problem)) {
         return cli_problem(&problem);
     }
     selection.first = o.first;
     if (selection.absent[0] != '\0') {
         fprintf(stderr, "skipped, not installed:%s\n", selection.absent);
     }
-    int status = bench_run(&o, &selection);
+    int status = o.checked ? bench_checked(&o, &selection) : bench_run(&o, &selection);
     selection_release(&selection);
     return status;
 }
