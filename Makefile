@@ -100,6 +100,10 @@ $(plugins): $(B)/%_plugin.so: %_plugin.c | $(deps_ok)
 $(tests): $(B)/%: $(B)/%.o $(B)/libheaprig.a $(BASELINE_A) | $(plugins) $(preloads) $(programs)
 	$(CC) $(link_flags) -rdynamic $(filter %.o %.a,$^) $(test_libs) $(libs) $(BASELINE_LIBS) -o $@
 
+# Counts instructions under QEMU; runs on the building machine, whatever ARCH is.
+build/qemu_insn.so: tools/qemu_insn.c | $(deps_ok)
+	gcc -std=c11 -O2 $(filter-out -Wpedantic,$(WARN)) -fPIC -shared $< -o $@
+
 # The allocators must fit firmware: no libc but four memory functions, no vector or float registers.
 $(B)/freestanding.ok: $(alloc_o) tools/check_freestanding.sh
 	@$(if $(SAN),,tools/check_freestanding.sh $(NM) $(OBJDUMP) $(alloc_o))

@@ -33,6 +33,15 @@
         PART(row, prefix "_internal", member.internal, COLUMN_INFO),                               \
         PART(row, prefix "_external", member.external, COLUMN_INFO)
 
+#define COST_COUNT(prefix, part, member, role)                                                     \
+    { prefix #member, COLUMN_COUNT, role, offsetof(struct cost_row, part.member), 0 }
+#define COST(prefix, part)                                                                         \
+    COST_COUNT(prefix, part, calls, COLUMN_CONTEXT),                                               \
+        PART(cost_row, prefix "mean", part.mean, COLUMN_LESS),                                     \
+        COST_COUNT(prefix, part, p50, COLUMN_INFO), COST_COUNT(prefix, part, p99, COLUMN_INFO),    \
+        COST_COUNT(prefix, part, p999, COLUMN_LESS), COST_COUNT(prefix, part, max, COLUMN_LESS),   \
+        COST_COUNT(prefix, part, max_op, COLUMN_INFO)
+
 static const struct column bench_columns[] = {
     TEXT(bench_row, allocator, COLUMN_KEY),
     TEXT(bench_row, trace, COLUMN_KEY),
@@ -78,6 +87,20 @@ static const struct column fit_columns[] = {
 
 const struct row_kind fit_rows = {"fit", sizeof(struct fit_row),
                                   sizeof fit_columns / sizeof fit_columns[0], fit_columns};
+
+static const struct column cost_columns[] = {
+    TEXT(cost_row, allocator, COLUMN_KEY),
+    TEXT(cost_row, trace, COLUMN_KEY),
+    TEXT(cost_row, trace_sha256, COLUMN_CONTEXT),
+    TEXT(cost_row, arch, COLUMN_KEY),
+    COUNT(cost_row, ops, COLUMN_CONTEXT),
+    COST("alloc_", alloc),
+    COST("realloc_", realloc),
+    COST("free_", free),
+};
+
+const struct row_kind cost_rows = {"cost", sizeof(struct cost_row),
+                                   sizeof cost_columns / sizeof cost_columns[0], cost_columns};
 
 const void *rows_at(const struct row_set *set, size_t index) {
     assert(index < set->row_count);

@@ -108,7 +108,25 @@ struct fit_row {
     double floor_ratio; /* no allocator with 4-byte headers and 8-byte granules needs less */
 };
 
+/* Instructions of the calls of one kind; max_op is the index of the costliest among all calls. */
+struct row_cost {
+    uint64_t calls;
+    double mean;
+    uint64_t p50, p99, p999, max, max_op;
+};
+
+/* Instructions per call of one allocator on one trace, net of an empty function's. */
+struct cost_row {
+    char allocator[64];
+    char trace[64];
+    char trace_sha256[65];
+    char arch[32]; /* of the code that was counted */
+    uint64_t ops;
+    struct row_cost alloc, realloc, free;
+};
+
 extern const struct row_kind bench_rows;
+extern const struct row_kind cost_rows;
 extern const struct row_kind fit_rows;
 
 /* A pair that was not measured. */

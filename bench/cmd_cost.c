@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ * cmd_cost.c - `heaprig cost`: instructions per call, exact, on x86-64 and ARMv7. */
+#include "cli.h"
+#include "cost.h"
+#include "meta.h"
+#include "result_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int cmd_cost(int argc, char **argv);
+
+struct cost_options {
+    char *allocators, *traces, *first;
+    const char *output, *arch;
+    bool marked;
+};
+
+enum { KEY_MARKED = 256, KEY_ARCH };
+
+static const struct argp_option options[] = {
+    {"allocator", 'a', "LIST", 0, "names or plug-in paths, comma-separated (default: own)", 0},
+    {"trace", 't', "LIST", 0,
+     "trace files or gen:NAME:SEED:OPS, comma-separated (default: corpus/traces/*.hrt)", 0},
+    {"first", 'n', "N", 0, "replay only the first N operations of each trace", 0},
+    {"arch", KEY_ARCH, "ARCH", 0, "native (default) or arm", 0},
+    {"output", 'o', "FOLDER", 0, "where results go (default: results/latest)", 0},
+    {"marked", KEY_MARKED, NULL, OPTION_HIDDEN, "the copy under QEMU", 0},
+    {0},
+};
+
+static const char doc[] =
+    "Counts the instructions of every call of every allocator under QEMU.\v"
+    "Counts are exact, the same on every machine, and net of a call of an empty function; they are "
+    "instructions, not cycles. --arch arm needs the ARMv7 build (`make ARCH=arm`).\n\n"
+    "Examples:\n"
+    "  heaprig cost -a tlsf,bestfit -t gen:embedded\n"
+    "  heaprig cost --arch arm -t corpus/traces/armv7-lua.hrt";
+
+static error_t option_parse(int key, char *text, struct argp_state *state) {
+    struct cost_options *o = state->input;
+    switch (key) {
+    case 'a':
+        o->allocators = text;
+        return 0;
+    case 't':
+        o->traces = text;
+        return 0;
+    case 'n':
+        (void)cli_number(state, "first", text, 1, TRACE_OPS_MAX);
+        o->first = text;
+        return 0;
+    case 'o':
+        o->output = text;
+        return 0;
+    case KEY_ARCH:
+        if (strcmp(text, "native") != 0 && strcmp(text, "arm") != 0) {
+            argp_error(state, "--arch: '%s', expected native or arm", text);
+        }
+        o->arch = text;
+        return 0;
+    case KEY_MARKED:
+        o->marked = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct row_table tables[] = {
+    {.title = "instructions of an allocating call: mean/largest",
+     .value = "alloc_mean",
+     .second = "alloc_max",
+     .floor = 1},
+    {.title = "instructions of a free: mean/largest",
+     .value = "free_mean",
+     .second = "free_max",
+     .floor = 1},
+};
+
+static int cost_run(const struct cost_options *o, const struct selection *selection) {
+    struct problem problem;
+    struct cost_result result;
+    const char *lists[8] = {0};
+    size_t count = 0;
+    const char *const given[][2] = {{"-a", o->allocators}, {"-t", o->traces}, {"-n", o->first}};
+    for (size_t i = 0; i < 3; i++) {
+        if (given[i][1] != NULL) {
+            lists[count++] = given[i][0];
+            lists[count++] = given[i][1];
+        }
+    }
+    if (!result_folder_make(o->output, &problem) ||
+        !cost_measure(o->arch, selection, (char *const *)(uintptr_t)lists, &result, &problem)) {
+        return cli_problem(&problem);
+    }
+    const struct row_set set = {.kind = &cost_rows,
+                                .rows = result.rows,
+                                .row_count = result.row_count,
+                                .order = selection->ops,
+                                .order_count = selection->allocator_count};
+    json_t *meta = meta_new();
+    bool fine = rows_write(&set, meta, o->output, &problem);
+    json_decref(meta);
+    fine = fine && rows_print(&set, &tables[0]) && rows_print(&set, &tables[1]);
+    free(result.rows);
+    return fine ? CLI_FINE : cli_problem(&problem);
+}
+
+int cmd_cost(int argc, char **argv) {
+    struct cost_options o = {.output = "results/latest", .arch = "native"};
+    const struct argp argp = {options, option_parse, NULL, doc, NULL, NULL, NULL};
+    struct selection selection;
+    struct problem problem = {""};
+    cli_parse(&argp, argc, argv, &o);
+    if (!selection_make(o.allocators, SELECTION_OWN, o.traces, &selection, &problem)) {
+        return cli_problem(&problem);
+    }
+    selection.first = o.first == NULL ? 0 : (size_t)strtoull(o.first, NULL, 0);
+    int status = !o.marked                                  ? cost_run(&o, &selection)
+                 : cost_replay_marked(&selection, &problem) ? CLI_FINE
+                                                            : cli_problem(&problem);
+    selection_release(&selection);
+    return status;
+}

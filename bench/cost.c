@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ * cost.c - see cost.h. */
+#include "cost.h"
+
+#include "marks.h"
+#include "null_alloc.h"
+#include "stage.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- the copy under QEMU ---- */
+
+static void pair_replay(const struct alloc_ops *ops, const struct trace *trace) {
+    struct stage stage = {.ops = ops, .trace = trace, .touch = REPLAY_TOUCH_NONE};
+    struct stage_memory memory;
+    struct problem problem;
+    char why[STAGE_WHY_BYTES];
+    mark_section();
+    if (!stage_plan_make(ops, trace, &stage.plan, why) ||
+        !stage_memory_open(&memory, stage.plan.pool_bytes, trace->counts.slots, &problem)) {
+        return;
+    }
+    stage.memory = &memory;
+    struct replay replay;
+    struct replay_result result;
+    if (stage_ready(&stage, &replay)) {
+        replay_run_marked(&replay, &result);
+    }
+    stage_memory_close(&memory);
+}
+
+bool cost_replay_marked(const struct selection *selection, struct problem *problem) {
+    for (size_t t = 0; t < selection->trace_count; t++) {
+        struct trace trace;
+        if (!selection_load(selection, t, &trace, problem)) {
+            return false;
+        }
+        pair_replay(&null_alloc_ops, &trace);
+        for (size_t a = 0; a < selection->allocator_count; a++) {
+            pair_replay(selection->ops[a], &trace);
+        }
+        trace_release(&trace);
+    }
+    return true;
+}
+
+/* ---- the caller ---- */
+
+struct paths {
+    char plugin[PATH_MAX], program[PATH_MAX], sysroot[PATH_MAX];
+};
+
+/* `build` is the folder of the running program. */
+static bool paths_find(const char *arch, struct paths *paths, struct problem *problem) {
+    char build[PATH_MAX - 64];
+    ssize_t length = readlink("/proc/self/exe", build, sizeof build - 1);
+    if (length <= 0) {
+        return problem_set(problem, "/proc/self/exe: %s", strerror(errno));
+    }
+    build[length] = '\0';
+    *strrchr(build, '/') = '\0';
+    bool arm = strcmp(arch, "arm") == 0;
+    (void)snprintf(paths->plugin, PATH_MAX, "%s/qemu_insn.so", build);
+    (void)snprintf(paths->program, PATH_MAX, "%s/%sheaprig", build, arm ? "arm/" : "");
+    (void)snprintf(paths->sysroot, PATH_MAX, "%s/sysroot-armhf", build);
+    if (access(paths->plugin, R_OK) != 0) {
+        return problem_set(problem, "%s: not there, expected after `make cost`", paths->plugin);
+    }
+    if (access(paths->program, X_OK) != 0) {
+        return problem_set(problem, "%s: not there, expected after `make ARCH=%s`", paths->program,
+                           arch);
+    }
+    return true;
+}
+
+static void copy_execute(const char *arch, const struct paths *paths, const char *counts,
+                         char *const *lists) {
+    char plugin[PATH_MAX + 64];
+    char *argv[32];
+    size_t count = 0;
+    (void)snprintf(plugin, sizeof plugin, "%s,out=%s", paths->plugin, counts);
+    if (strcmp(arch, "arm") == 0) {
+        argv[count++] = (char *)"qemu-arm";
+        argv[count++] = (char *)"-L";
+        argv[count++] = (char *)(uintptr_t)paths->sysroot;
+    } else {
+        argv[count++] = (char *)"qemu-x86_64";
+    }
+    argv[count++] = (char *)"-plugin";
+    argv[count++] = plugin;
+    argv[count++] = (char *)(uintptr_t)paths->program;
+    argv[count++] = (char *)"cost";
+    argv[count++] = (char *)"--marked";
+    while (*lists != NULL && count + 1 < sizeof argv / sizeof argv[0]) {
+        argv[count++] = *lists++;
+    }
+    argv[count] = NULL;
+    execvp(argv[0], argv);
+    fprintf(stderr, "%s: %s, expected Debian's package qemu-user\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+static bool copy_run(const char *arch, const char *counts, char *const *lists,
+                     struct problem *problem) {
+    struct paths paths;
+    if (!paths_find(arch, &paths, problem)) {
+        return false;
+    }
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        copy_execute(arch, &paths, counts, lists);
+    }
+    int status = -1;
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+        return problem_set(problem, "the %s copy under QEMU failed (wait status %d)", arch, status);
+    }
+    return true;
+}
+
+/* Instructions of one kind of call in one section. */
+struct cost_line {
+    unsigned section;
+    char kind[16];
+    uint64_t ops, sum, p50, p99, p999, max, max_op;
+};
+
+static bool line_parse(const char *text, struct cost_line *line) {
+    return sscanf(text,
+                  "%u %15s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+                  " %" SCNu64,
+                  &line->section, line->kind, &line->ops, &line->sum, &line->p50, &line->p99,
+                  &line->p999, &line->max, &line->max_op) == 9;
+}
+
+static struct row_cost *row_part(struct cost_row *row, const char *kind) {
+    return strcmp(kind, "alloc") == 0  ? &row->alloc
+           : strcmp(kind, "free") == 0 ? &row->free
+                                       : &row->realloc;
+}
+
+static uint64_t net_of(uint64_t count, uint64_t null_count) {
+    return count > null_count ? count - null_count : 0;
+}
+
+static struct row_cost line_net(const struct cost_line *line, uint64_t null_count) {
+    return (struct row_cost){
+        .calls = line->ops,
+        .mean = (double)line->sum / (double)line->ops - (double)null_count,
+        .p50 = net_of(line->p50, null_count),
+        .p99 = net_of(line->p99, null_count),
+        .p999 = net_of(line->p999, null_count),
+        .max = net_of(line->max, null_count),
+        .max_op = line->max_op,
+    };
+}
+
+static bool rows_name(const struct selection *selection, const char *arch, struct cost_row *rows,
+                      struct problem *problem) {
+    for (size_t t = 0; t < selection->trace_count; t++) {
+        struct trace trace;
+        if (!selection_load(selection, t, &trace, problem)) {
+            return false;
+        }
+        for (size_t a = 0; a < selection->allocator_count; a++) {
+            struct cost_row *row = &rows[t * selection->allocator_count + a];
+            (void)snprintf(row->allocator, sizeof row->allocator, "%s", selection->ops[a]->name);
+            (void)snprintf(row->trace, sizeof row->trace, "%s", trace.name);
+            (void)snprintf(row->trace_sha256, sizeof row->trace_sha256, "%s", trace.sha256);
+            (void)snprintf(row->arch, sizeof row->arch, "%s",
+                           strcmp(arch, "arm") == 0 ? "armv7" : "x86_64");
+            row->ops = trace.op_count;
+        }
+        trace_release(&trace);
+    }
+    return true;
+}
+
+/* Sections count from 1; in each group of 1 + allocators the first is the null allocator's. */
+static void counts_read(FILE *file, const struct selection *selection, struct cost_row *rows) {
+    struct cost_line line;
+    struct cost_row null_row = {0};
+    char text[256];
+    size_t group = selection->allocator_count + 1;
+    while (fgets(text, sizeof text, file) != NULL && line_parse(text, &line)) {
+        size_t place = (line.section - 1) % group;
+        size_t trace = (line.section - 1) / group;
+        if (line.section == 0 || trace >= selection->trace_count) {
+            continue;
+        }
+        if (place == 0) {
+            *row_part(&null_row, line.kind) = line_net(&line, 0);
+        } else {
+            struct cost_row *row = &rows[trace * selection->allocator_count + place - 1];
+            *row_part(row, line.kind) = line_net(&line, row_part(&null_row, line.kind)->p50);
+        }
+    }
+}
+
+/* Pairs that do not apply have no section and so no calls. */
+static size_t rows_pack(struct cost_row *rows, size_t count) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].alloc.calls > 0) {
+            rows[kept++] = rows[i];
+        }
+    }
+    return kept;
+}
+
+bool cost_measure(const char *arch, const struct selection *selection, char *const *lists,
+                  struct cost_result *result, struct problem *problem) {
+    size_t count = selection->trace_count * selection->allocator_count;
+    char counts[] = "/tmp/heaprig-cost-XXXXXX";
+    int descriptor = mkstemp(counts);
+    *result = (struct cost_result){calloc(count, sizeof *result->rows), 0};
+    if (descriptor < 0 || result->rows == NULL) {
+        return problem_set(problem, "%s: %s", counts, strerror(errno));
+    }
+    FILE *file = NULL;
+    bool fine =
+        copy_run(arch, counts, lists, problem) && rows_name(selection, arch, result->rows, problem);
+    if (fine && (file = fdopen(descriptor, "r")) != NULL) {
+        counts_read(file, selection, result->rows);
+        result->row_count = rows_pack(result->rows, count);
+        fclose(file);
+    } else {
+        close(descriptor);
+    }
+    (void)unlink(counts);
+    if (!fine) {
+        free(result->rows);
+        result->rows = NULL;
+    }
+    return fine;
+}
