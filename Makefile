@@ -25,7 +25,7 @@ include tools/arch-$(ARCH).mk
 ARM_PACKAGES := libc6-dev libgcc-s1 check libzstd-dev libjansson-dev libsmartcols-dev libmd-dev
 
 WARN   := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes \
-          -Wmissing-prototypes -Wvla -Werror
+          -Wmissing-prototypes -Wvla -Wno-type-limits -Werror
 OPT    ?= -O2
 ASSERT ?= $(if $(SAN),-DALLOC_ASSERTS)
 compile_flags := -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(ARCH_CFLAGS) $(ASSERT) \
