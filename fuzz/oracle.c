@@ -151,9 +151,12 @@ static size_t align_asked(const struct oracle *oracle, const struct op *op) {
 }
 
 /* What largest() must be at least for the request to be served surely; SIZE_MAX: never surely. */
-static size_t sure_bytes(size_t bytes, size_t align) {
+static size_t sure_bytes(const struct alloc_ops *ops, size_t bytes, size_t align) {
     if (align <= ALLOC_ALIGN) {
         return bytes;
+    }
+    if (ops->caps & ALLOC_CAP_FIXED_SIZE) {
+        return SIZE_MAX; /* where its blocks lie decides */
     }
     size_t extra = align + 2 * ALLOC_ALIGN;
     return extra < align || bytes > SIZE_MAX - extra ? SIZE_MAX : bytes + extra;
@@ -182,7 +185,7 @@ static bool refusal_judge(struct oracle *oracle, const struct replay_event *even
         bytes = bytes > SIZE_MAX - log_align ? SIZE_MAX : bytes + log_align;
     }
     size_t largest = ops->largest != NULL ? ops->largest(oracle->config.heap) : 0;
-    if (sure_bytes(bytes, align) <= largest) {
+    if (sure_bytes(ops, bytes, align) <= largest) {
         return oracle_fail(oracle, ORACLE_REFUSED, "largest() is %zu", largest);
     }
     return true;
@@ -326,11 +329,6 @@ void oracle_before(struct oracle *oracle, const struct replay_event *event) {
     oracle->largest_before = oracle->largest_known ? config->ops->largest(config->heap) : 0;
 }
 
-static uint64_t digest_add(uint64_t digest, uint64_t word) {
-    digest = (digest ^ word) * UINT64_C(0xD6E8FEB86659FD93);
-    return digest ^ (digest >> 32);
-}
-
 static bool event_judge(struct oracle *oracle, const struct replay_event *event) {
     if (event->skipped) {
         return true;
@@ -361,9 +359,6 @@ bool oracle_after(struct oracle *oracle, const struct replay_event *event) {
         return false;
     }
     bool refused = event->op->kind != OP_FREE && event->payload == NULL;
-    uint64_t place =
-        event->payload == NULL ? 0 : 1 + (uint64_t)oracle_offset(oracle, (uintptr_t)event->payload);
-    oracle->digest = digest_add(oracle->digest, event->op->kind + place * OP_KIND_COUNT);
     if (period_ends(oracle->ops + 1, oracle->config.audit_every) && !audit_after(oracle, refused)) {
         return false;
     }
@@ -456,10 +451,6 @@ enum oracle_rule oracle_rule(const struct oracle *oracle) {
 struct oracle_counts oracle_counts(const struct oracle *oracle) {
     const struct shadow *shadow = oracle_shadow((struct oracle *)(uintptr_t)oracle);
     return (struct oracle_counts){oracle->ops, oracle->audits, oracle->probes, shadow->live_count};
-}
-
-uint64_t oracle_digest(const struct oracle *oracle) {
-    return oracle->digest;
 }
 
 void oracle_copy(struct oracle *to, const struct oracle *from) {

@@ -100,10 +100,6 @@ struct oracle_counts {
 };
 struct oracle_counts oracle_counts(const struct oracle *oracle);
 
-/* A digest of what happened: kind, success and place (offset in the pool) of every op. Equal on
- * every machine for an own allocator; without meaning for POOLLESS. */
-uint64_t oracle_digest(const struct oracle *oracle);
-
 /* Copies the state of one oracle onto another with the same slot_count. O(slot_count). */
 void oracle_copy(struct oracle *to, const struct oracle *from);
 

@@ -29,7 +29,6 @@ struct oracle {
 
     struct op op; /* under way, or the last one */
     uint64_t ops, audits, probes;
-    uint64_t digest;
     uint64_t state_digest;    /* of walk() and stats() at the last audit */
     uint64_t state_digest_op; /* value of ops then */
     uint64_t random;
