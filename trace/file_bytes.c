@@ -150,3 +150,13 @@ void file_bytes_sha256(const void *bytes, size_t count, char text[65]) {
     static const unsigned char nothing;
     SHA256Data(count > 0 ? bytes : &nothing, count, text);
 }
+
+void file_bytes_name(const char *path, char *name, size_t room) {
+    const char *slash = strrchr(path, '/');
+    const char *base = slash == NULL ? path : slash + 1;
+    const char *dot = strrchr(base, '.');
+    size_t length = dot == NULL || dot == base ? strlen(base) : (size_t)(dot - base);
+    length = length < room ? length : room - 1;
+    memcpy(name, base, length);
+    name[length] = '\0';
+}

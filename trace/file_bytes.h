@@ -32,6 +32,9 @@ bool file_bytes_append(struct file_bytes *file, const void *bytes, size_t count)
 
 void file_bytes_release(struct file_bytes *file);
 
+/* The path's last part without its ending, cut at `room`. */
+void file_bytes_name(const char *path, char *name, size_t room);
+
 /* The SHA-256 of `count` bytes as 64 hex digits and a 0. */
 void file_bytes_sha256(const void *bytes, size_t count, char text[65]);
 

@@ -58,6 +58,18 @@ struct text_word text_lines_word(struct text_lines *lines) {
     return word;
 }
 
+bool text_lines_until(struct text_lines *lines, char separator, struct text_word *word) {
+    size_t count = (size_t)(lines->line_end - lines->word);
+    const char *found = memchr(lines->word, separator, count);
+    if (found == NULL) {
+        return false;
+    }
+    *word = (struct text_word){lines->word, (size_t)(found - lines->word)};
+    lines->word = found + 1;
+    blanks_skip(lines);
+    return true;
+}
+
 bool text_word_is(struct text_word word, const char *text) {
     return strlen(text) == word.count && memcmp(word.start, text, word.count) == 0;
 }

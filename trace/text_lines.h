@@ -41,6 +41,10 @@ struct text_word text_lines_rest(const struct text_lines *lines);
 /* The next word of the current line; empty at its end. */
 struct text_word text_lines_word(struct text_lines *lines);
 
+/* Takes what stands before the next `separator` of the current line and moves behind that. False,
+ * and nothing is taken, when there is none. */
+bool text_lines_until(struct text_lines *lines, char separator, struct text_word *word);
+
 bool text_word_is(struct text_word word, const char *text);
 
 /* Reads a number, decimal or with 0x in hex. False when the word is anything else or exceeds 64

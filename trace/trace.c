@@ -186,6 +186,9 @@ bool trace_slice(struct trace *trace, size_t first, size_t count, struct problem
         return problem_set(problem, "%s: slice starts at op %zu, expected one of %zu", trace->name,
                            first, trace->op_count);
     }
+    if (first == 0 && count >= trace->op_count) {
+        return true;
+    }
     count = count < trace->op_count - first ? count : trace->op_count - first;
     struct trace_builder *builder = trace_builder_new();
     enum trace_push push = builder == NULL ? TRACE_PUSH_FULL : TRACE_PUSH_OK;
@@ -214,17 +217,6 @@ static bool text_ends_with(const char *text, const char *ending) {
     return length >= ending_length && strcmp(text + length - ending_length, ending) == 0;
 }
 
-/* The file's name without directory and ending. */
-static void name_from_path(const char *path, char *name, size_t room) {
-    const char *slash = strrchr(path, '/');
-    const char *base = slash == NULL ? path : slash + 1;
-    const char *dot = strrchr(base, '.');
-    size_t length = dot == NULL || dot == base ? strlen(base) : (size_t)(dot - base);
-    length = length < room ? length : room - 1;
-    memcpy(name, base, length);
-    name[length] = '\0';
-}
-
 bool trace_load(const char *spec, struct trace *out, struct problem *problem) {
     memset(out, 0, sizeof *out);
     if (generators_spec(spec)) {
@@ -238,7 +230,7 @@ bool trace_load(const char *spec, struct trace *out, struct problem *problem) {
                       ? trace_file_decode(spec, file.bytes, file.count, out, problem)
                       : trace_text_decode(spec, (const char *)file.bytes, file.count, out, problem);
     if (loaded) {
-        name_from_path(spec, out->name, sizeof out->name);
+        file_bytes_name(spec, out->name, sizeof out->name);
     } else {
         trace_release(out);
     }
