@@ -12,13 +12,14 @@
 
 enum { DEMAND_REQUESTS = 64 }; /* coming requests that are tried on the holes */
 
-/* One walk: what has been seen so far. */
+/* One walk: what has been seen so far. Free pieces are counted in all, before the first live block
+ * and since the last one. */
 struct walk {
     struct footprint *footprint;
     uint64_t meta, block_bytes, usable_bytes;
-    uint64_t holes_bytes;   /* free pieces before the last live block */
-    uint64_t pending_bytes; /* free pieces since */
-    size_t holes_confirmed; /* how many entries of footprint->holes lie before it */
+    uint64_t free_bytes, leading_bytes, trailing_bytes;
+    size_t leading_holes, trailing_holes;
+    bool live_seen;
 };
 
 static void hole_push(struct footprint *f, uint64_t usable) {
@@ -40,16 +41,36 @@ static bool piece_split(void *ctx, const struct alloc_piece *piece) {
     if (piece->kind == ALLOC_PIECE_META) {
         walk->meta += piece->bytes;
     } else if (piece->kind == ALLOC_PIECE_FREE) {
-        walk->pending_bytes += piece->bytes;
         hole_push(walk->footprint, piece->usable);
+        walk->free_bytes += piece->bytes;
+        walk->trailing_bytes += piece->bytes;
+        walk->trailing_holes++;
     } else {
+        if (!walk->live_seen) {
+            walk->leading_bytes = walk->trailing_bytes;
+            walk->leading_holes = walk->trailing_holes;
+        }
+        walk->live_seen = true;
         walk->block_bytes += piece->bytes;
         walk->usable_bytes += piece->usable;
-        walk->holes_bytes += walk->pending_bytes;
-        walk->pending_bytes = 0;
-        walk->holes_confirmed = walk->footprint->hole_count;
+        walk->trailing_bytes = 0;
+        walk->trailing_holes = 0;
     }
     return true;
+}
+
+/* Takes the larger free end out of the holes; returns what is left. */
+static uint64_t wilderness_drop(struct footprint *f, const struct walk *walk) {
+    if (f->out_of_memory) {
+        return 0;
+    }
+    if (walk->trailing_bytes >= walk->leading_bytes) {
+        f->hole_count -= walk->trailing_holes;
+        return walk->free_bytes - walk->trailing_bytes;
+    }
+    f->hole_count -= walk->leading_holes;
+    memmove(f->holes, f->holes + walk->leading_holes, f->hole_count * sizeof *f->holes);
+    return walk->free_bytes - walk->leading_bytes;
 }
 
 static int hole_compare(const void *a, const void *b) {
@@ -105,10 +126,9 @@ static void sample_split(struct footprint *f, struct footprint_sample *sample) {
     struct walk walk = {.footprint = f};
     f->hole_count = 0;
     f->stage->ops->walk(f->replay->heap, piece_split, &walk);
-    f->hole_count = walk.holes_confirmed;
     sample->meta = walk.meta + walk.block_bytes - walk.usable_bytes;
     sample->internal = walk.usable_bytes - f->live;
-    sample->external = walk.holes_bytes;
+    sample->external = wilderness_drop(f, &walk);
     sample->unusable = unusable_share(f, sample->op + 1);
 }
 
@@ -131,6 +151,19 @@ static void sample_take(struct footprint *f, size_t op) {
     }
 }
 
+static void high_water_raise(struct footprint *f, const void *payload) {
+    uint64_t start = (uint64_t)((const unsigned char *)payload - f->stage->memory->pool);
+    uint64_t end = start + f->stage->ops->usable(f->replay->heap, payload);
+    f->highest_end = end > f->highest_end ? end : f->highest_end;
+    f->lowest_start = start < f->lowest_start ? start : f->lowest_start;
+    uint64_t from_end = f->stage->plan.pool_bytes - f->lowest_start;
+    uint64_t span = f->highest_end < from_end ? f->highest_end : from_end;
+    if (span > f->high_water) {
+        f->high_water = span;
+        f->live_at_high_water = f->live;
+    }
+}
+
 static void request_count(struct footprint *f, const struct replay_event *event) {
     uint64_t *requested = &f->requested[event->op->slot];
     if (event->payload == NULL) {
@@ -143,13 +176,7 @@ static void request_count(struct footprint *f, const struct replay_event *event)
     *requested = event->bytes;
     f->peak_live = f->live > f->peak_live ? f->live : f->peak_live;
     if (!stage_poolless(f->stage->ops)) {
-        const unsigned char *end = (const unsigned char *)event->payload +
-                                   f->stage->ops->usable(f->replay->heap, event->payload);
-        uint64_t offset = (uint64_t)(end - f->stage->memory->pool);
-        if (offset > f->high_water) {
-            f->high_water = offset;
-            f->live_at_high_water = f->live;
-        }
+        high_water_raise(f, event->payload);
     }
 }
 
@@ -170,7 +197,7 @@ static bool footprint_after(void *ctx, const struct replay_event *event) {
 
 bool footprint_begin(struct footprint *footprint, const struct stage *stage,
                      const struct replay *replay) {
-    *footprint = (struct footprint){.stage = stage, .replay = replay};
+    *footprint = (struct footprint){.stage = stage, .replay = replay, .lowest_start = UINT64_MAX};
     footprint->requested = calloc(stage->memory->slot_count + 1, sizeof *footprint->requested);
     footprint->sample_every = replay->op_count / FOOTPRINT_SAMPLES + 1;
     return footprint->requested != NULL;

@@ -5,13 +5,14 @@
  * An observer of one replay. After each op it knows
  *
  *   live        L(t), the bytes requested by live blocks (failed requests are not live)
- *   high water  the largest end of a payload so far, from the pool's start
+ *   high water  the largest end of a payload so far, from the pool's start; or, when that is less,
+ *               the distance of the lowest payload from the pool's end: some allocators begin there
  *
- * and at about 200 points it walks the heap and splits what lies below the last live block:
+ * and at about 200 points it walks the heap and splits what is not the larger of the two free
+ * ends, the wilderness:
  *
  *   pool start |meta| live | hole | live | hole | live |      wilderness     |meta| pool end
- *              <-------------------- span -------------->
- *   footprint = all metadata + live blocks + holes in the span
+ *   footprint = all metadata + live blocks + holes
  *             = live + meta (headers and control structure) + internal (usable - requested)
  *                    + external (holes)
  *
@@ -53,6 +54,7 @@ struct footprint {
     struct footprint_hole *holes; /* of the walk under way */
     size_t hole_count, hole_room;
     uint64_t live, peak_live;
+    uint64_t highest_end, lowest_start; /* of payloads, from the pool's start */
     uint64_t high_water, live_at_high_water;
     uint64_t failures, refusals;
     bool out_of_memory;

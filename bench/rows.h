@@ -80,7 +80,7 @@ struct bench_row {
     double null_ns_per_op;
     struct row_latency alloc, realloc, free, all;
     uint64_t peak_live;      /* of the trace, requested bytes */
-    uint64_t high_water;     /* largest end of a payload, from the pool's start; else bytes held */
+    uint64_t high_water;     /* span of payloads from the pool's start or end; else bytes held */
     double high_water_ratio; /* high_water / peak_live */
     uint64_t failures;       /* requests that found no memory */
     uint64_t refusals;       /* requests larger than largest() of the fresh heap */
