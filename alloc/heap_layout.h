@@ -19,7 +19,8 @@
  *
  * A header is a block's size (a multiple of 8, the header included) or-ed with three flags.
  * Payloads are 8-aligned, hence b = 4 modulo 8. The footer lets the next block, whose header says
- * HEAP_PREV_FREE, find the start of this one. No two free blocks touch, and none touches the
+ * HEAP_PREV_FREE, find the start of this one; where an index needs a third link, the smallest block
+ * keeps that, an odd word, in place of its footer. No two free blocks touch, and none touches the
  * wilderness.
  *
  * Misuse. A word that may stand where a dead block's header stood must never read as the header of
@@ -73,6 +74,9 @@ struct heap_tally {
 struct heap_index_ops {
     const struct alloc_ops *ops; /* the allocator itself, for what is built from its parts */
 
+    /* insert() replaces the footer of a block of HEAP_BLOCK_MIN by an odd word of its own. */
+    bool link_in_footer;
+
     /* Bytes of the whole control structure for a heap whose closing word is at `end`. */
     uint32_t (*control_bytes)(uint32_t end);
 
@@ -124,6 +128,13 @@ HEAP_HOT void block_mark_free(struct heap *h, uint32_t b, uint32_t bytes) {
     ALLOC_ASSERT(bytes % 8 == 0 && bytes >= HEAP_BLOCK_MIN);
     heap_set(h, b, bytes | HEAP_FREE);
     heap_set(h, b + bytes - 4, bytes);
+}
+
+/* The size of the free block before b: what its last word says. */
+HEAP_HOT uint32_t block_size_before(const struct heap_index_ops *ix, const struct heap *h,
+                                    uint32_t b) {
+    uint32_t footer = heap_get(h, b - 4);
+    return ix->link_in_footer && footer % 2 != 0 ? HEAP_BLOCK_MIN : footer;
 }
 
 /* The size of the block for a request: 1..12 -> 16, 13..20 -> 24, 21..28 -> 32. */
