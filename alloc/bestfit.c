@@ -2,53 +2,48 @@
  *
  * bestfit.c - true best fit without scanning
  *
- * A request takes the smallest sufficient free block, of equals the one at the lowest address, and
- * only when there is none the wilderness. Free blocks are kept by size class (heap_classes.h),
- * those of one class in a binary trie over their key, size before address:
+ * A request takes the smallest sufficient free block, of equals the one freed last, and only when
+ * there is none the wilderness. Free blocks are kept by size class (heap_classes.h). Those of a
+ * class of one size hang in a list (heap_lists.h). The sizes of any other class form a binary trie;
+ * its nodes are blocks, one of each size, and the others of that size hang in a list behind it:
  *
- *        head            A block hangs at the first free place on the path that the bits of its key
- *       0/   \1          describe, from the highest down: so all keys below a node at depth d agree
- *     00/ \01            in their first d bits, and those under child 0 are less than those under
- *                        child 1. The node itself may be anywhere in that range.
+ *        head            A size hangs at the first free place on the path that its bits below the
+ *       0/   \1          class describe, from the highest down. So all sizes below a node at depth
+ * d 00/ \01            agree in the first d of these bits, and those under child 0 are less than
+ *                        those under child 1. The node itself may be anywhere in that range.
  *
- *   | header | child 0 | child 1 | link | ... | footer |
+ *   | header | next | prev | child 0 | child 1 | link | ... | footer |
  *
- * Children are nodes (heap_layout.h), `link` is the offset of the word that leads here, made odd. A
- * block of 16 bytes keeps its link in place of the footer.
+ * Children are nodes (heap_layout.h), `link` is the offset of the word that leads here, and 0 in
+ * the blocks that are not in the trie themselves.
  *
- * Bound. Two blocks of 2^f bytes or more lie at addresses that differ above bit f. So in octave f
- * of a heap below 2^P bytes a key needs f - 7 bits of size and P - f of address: P - 7 bits, and P
- * - 4 for the classes of one size. No path is longer than the key: 13 nodes for 64 KiB, 17 for 1
- * MiB, 29 for 4 GiB. Entering follows one path, removing the rest of one, a search at most two. No
- * rotations.
+ * Bound. The sizes of a class between 2^f and 2^(f+1) differ in f - 7 bits, whatever the pool's
+ * size and however many blocks are free: no path visits more than f - 6 nodes, 6 below 8 KiB, 10
+ * below 128 KiB. Entering and removing follow one path, a search at most two. No rotations, no
+ * scan.
+ *
+ * The trie is Doug Lea's (malloc 2.8), by classes rather than octaves. The lowest address among
+ * equals, which the literature prefers, was tried: it fills no pool better and costs a search in
+ * each list.
  */
-#include "heap_classes.h"
+#include "heap_lists.h"
 
-/* Called for every node visited; a test may count. */
+/* Called for every node of a trie visited; a test may count. */
 #ifndef BESTFIT_VISIT
 #define BESTFIT_VISIT() ((void)0)
 #endif
 
 enum {
-    TRIE_CHILD = 4, /* where in a free block child 0 lies, child 1 follows */
-    TRIE_LINK = 12, /* and the link */
+    TRIE_CHILD = 12, /* where in a free block child 0 lies, child 1 follows */
+    TRIE_LINK = 20,  /* and the link */
 };
 
 extern const struct alloc_ops bestfit_ops;
 
-/* The place of block b among those of its class, the bits that decide left-aligned. */
-HEAP_HOT uint32_t trie_key(const struct heap *h, uint32_t b, uint32_t bytes) {
-    uint32_t unused_bits = (uint32_t)__builtin_clz(h->end);
-    if (class_is_exact(bytes)) {
-        return (b >> 4) << (4 + unused_bits);
-    }
+/* The bits that decide among the sizes of a class, left-aligned. */
+HEAP_HOT uint32_t trie_key(uint32_t bytes) {
     uint32_t x = bytes - 8;
-    uint32_t octave = log2_floor(x);
-    return x << (32 + CLASS_SPLIT_LOG2 - octave) | (b >> octave) << (7 + unused_bits);
-}
-
-HEAP_HOT uint32_t node_block(uint32_t node) {
-    return node - HEAP_NODE(0);
+    return x << (32 + CLASS_SPLIT_LOG2 - log2_floor(x));
 }
 
 /* The offset of the link to a child. */
@@ -59,128 +54,110 @@ HEAP_HOT uint32_t trie_child(uint32_t b, uint32_t side) {
 /* Makes the word at `link` lead to block b. */
 HEAP_HOT void trie_hang(struct heap *h, uint32_t link, uint32_t b) {
     heap_set(h, link, HEAP_NODE(b));
-    heap_set(h, b + TRIE_LINK, link | 1);
-}
-
-HEAP_HOT bool trie_has_child(const struct heap *h, uint32_t b, uint32_t side) {
-    return heap_get(h, trie_child(b, side)) != CLASS_NODE_NONE;
+    heap_set_at(h, b, TRIE_LINK, link);
 }
 
 static inline void trie_insert(struct heap *h, uint32_t b, uint32_t bytes) {
-    uint32_t class = class_of(bytes);
-    uint32_t key = trie_key(h, b, bytes);
+    uint32_t class = class_of_octave(bytes);
+    uint32_t key = trie_key(bytes);
     uint32_t link = class_slot(class);
     uint32_t node;
     while ((node = heap_get(h, link)) != CLASS_NODE_NONE) {
         BESTFIT_VISIT();
+        if (node_bytes(h, node) == bytes) {
+            node_link(h, HEAP_NODE(b), node_next(h, node));
+            node_link(h, node, HEAP_NODE(b));
+            heap_set_at(h, b, TRIE_LINK, 0);
+            return;
+        }
         link = trie_child(node_block(node), key >> 31);
         key <<= 1;
     }
+    heap_set_at(h, b, LIST_NEXT, CLASS_NODE_NONE);
     heap_set(h, trie_child(b, 0), CLASS_NODE_NONE);
     heap_set(h, trie_child(b, 1), CLASS_NODE_NONE);
     trie_hang(h, link, b);
     class_mark(h, class);
 }
 
-/* The link to the leaf below block b, itself led to by `link`, on the path that keeps left. */
-HEAP_HOT uint32_t trie_leaf(const struct heap *h, uint32_t b, uint32_t link) {
-    for (;;) {
-        uint32_t next = trie_child(b, trie_has_child(h, b, 0) ? 0 : 1);
-        uint32_t node = heap_get(h, next);
-        if (node == CLASS_NODE_NONE) {
-            return link;
-        }
-        BESTFIT_VISIT();
-        link = next;
-        b = node_block(node);
-    }
+/* The link to child 0 of block b, or to child 1 if it has no child 0. */
+HEAP_HOT uint32_t trie_left(const struct heap *h, uint32_t b) {
+    return trie_child(b, heap_get(h, trie_child(b, 0)) == CLASS_NODE_NONE);
 }
 
-/* Takes out the block b that `link` leads to; the leaf below it comes in its place: any would be
- * right there. */
-HEAP_HOT void trie_unlink(struct heap *h, uint32_t b, uint32_t link, uint32_t leaf_link) {
+/* The link to the leaf below block b, itself led to by `link`, on the path that keeps left. */
+HEAP_HOT uint32_t trie_leaf(const struct heap *h, uint32_t b, uint32_t link) {
+    uint32_t next = trie_left(h, b);
+    uint32_t node;
+    while ((node = heap_get(h, next)) != CLASS_NODE_NONE) {
+        BESTFIT_VISIT();
+        link = next;
+        next = trie_left(h, node_block(node));
+    }
+    return link;
+}
+
+/* Puts block `heir` where block b, led to by `link`, hangs. */
+static inline void trie_replace(struct heap *h, uint32_t b, uint32_t link, uint32_t heir) {
+    for (uint32_t side = 0; side < 2; side++) {
+        uint32_t node = heap_get(h, trie_child(b, side));
+        heap_set(h, trie_child(heir, side), node);
+        if (node != CLASS_NODE_NONE) {
+            heap_set_at(h, node_block(node), TRIE_LINK, trie_child(heir, side));
+        }
+    }
+    trie_hang(h, link, heir);
+}
+
+/* Takes block b out. In its place comes the next of its size, else the leaf below it, as any block
+ * below it would be right there. */
+static inline void trie_remove(struct heap *h, uint32_t b) {
+    uint32_t link = heap_get_at(h, b, TRIE_LINK);
+    uint32_t next = heap_get_at(h, b, LIST_NEXT);
+    if (link == 0) {
+        node_link(h, heap_get_at(h, b, LIST_PREV), next);
+        return;
+    }
+    if (next != CLASS_NODE_NONE) {
+        trie_replace(h, b, link, node_block(next));
+        return;
+    }
+    uint32_t leaf_link = trie_leaf(h, b, link);
     uint32_t leaf = node_block(heap_get(h, leaf_link));
     heap_set(h, leaf_link, CLASS_NODE_NONE);
     if (leaf != b) {
-        for (uint32_t side = 0; side < 2; side++) {
-            uint32_t node = heap_get(h, trie_child(b, side));
-            heap_set(h, trie_child(leaf, side), node);
-            if (node != CLASS_NODE_NONE) {
-                heap_set(h, node_block(node) + TRIE_LINK, trie_child(leaf, side) | 1);
-            }
-        }
-        trie_hang(h, link, leaf);
+        trie_replace(h, b, link, leaf);
     } else if (link < h->first) {
         class_clear(h, (link - class_slot(0)) / 4);
     }
 }
 
-static inline void trie_remove(struct heap *h, uint32_t b, uint32_t bytes) {
-    (void)bytes;
-    uint32_t link = heap_get(h, b + TRIE_LINK) - 1;
-    trie_unlink(h, b, link, trie_leaf(h, b, link));
-}
-
-HEAP_HOT uint32_t trie_size(const struct heap *h, uint32_t b) {
-    BESTFIT_VISIT();
-    return block_size(heap_get(h, b));
-}
-
-/* Takes out the least block of a class that is not empty. It is on the path that keeps left, as all
- * below child 0 is less than what is below child 1. */
-static inline uint32_t trie_pop(struct heap *h, uint32_t class) {
-    uint32_t link = class_slot(class);
-    uint32_t b = node_block(heap_get(h, link));
-    uint32_t best = b;
-    uint32_t best_link = link;
-    uint32_t best_bytes = trie_size(h, b);
-    for (;;) {
-        uint32_t next = trie_child(b, trie_has_child(h, b, 0) ? 0 : 1);
-        uint32_t node = heap_get(h, next);
-        if (node == CLASS_NODE_NONE) {
-            break;
-        }
-        link = next;
-        b = node_block(node);
-        uint32_t bytes = trie_size(h, b);
-        if (bytes < best_bytes || (bytes == best_bytes && b < best)) {
-            best = b;
-            best_link = link;
-            best_bytes = bytes;
-        }
-    }
-    trie_unlink(h, best, best_link, link);
-    return best;
-}
-
-/* The least block of at least `need` bytes below `node`, if less than `best`, which is 0 for none.
- * The path of the least key that suffices passes the nodes that may be more or less than it; what
- * lies wholly above and nearest to it is the last subtree on the right that the path did not enter,
- * and the least of that is on the path that keeps left. */
-static uint32_t trie_least(const struct heap *h, uint32_t node, uint32_t need) {
-    uint32_t from = (need - 8) << (32 + CLASS_SPLIT_LOG2 - log2_floor(need - 8));
+/* The node of the least size of at least `need` below `node`, or CLASS_NODE_NONE. The path of
+ * `need` passes the nodes that may be more or less than it; what lies wholly above and nearest to
+ * it is the last subtree on the right that the path did not enter, and the least of that is on the
+ * path that keeps left. */
+static uint32_t trie_least(const struct heap *h, uint32_t node, uint32_t need, uint32_t key) {
     uint32_t above = CLASS_NODE_NONE;
     bool on_path = true;
-    uint32_t best = 0;
+    uint32_t best = CLASS_NODE_NONE;
     uint32_t best_bytes = UINT32_MAX;
-    while (node != CLASS_NODE_NONE) {
-        uint32_t b = node_block(node);
-        uint32_t bytes = trie_size(h, b);
-        if (bytes >= need && (bytes < best_bytes || (bytes == best_bytes && b < best))) {
-            best = b;
+    while (node != CLASS_NODE_NONE && best_bytes != need) {
+        BESTFIT_VISIT();
+        uint32_t bytes = node_bytes(h, node);
+        if (bytes >= need && bytes < best_bytes) {
+            best = node;
             best_bytes = bytes;
         }
-        uint32_t left = heap_get(h, trie_child(b, 0));
-        uint32_t right = heap_get(h, trie_child(b, 1));
+        uint32_t left = heap_get_at(h, node, HEAP_NODE_FIELD + TRIE_CHILD);
+        uint32_t right = heap_get_at(h, node, HEAP_NODE_FIELD + TRIE_CHILD + 4);
         if (!on_path) {
             node = left != CLASS_NODE_NONE ? left : right;
             continue;
         }
-        if (from >> 31 == 0 && right != CLASS_NODE_NONE) {
-            above = right;
-        }
-        node = from >> 31 == 0 ? left : right;
-        from <<= 1;
+        bool goes_left = key >> 31 == 0;
+        above = goes_left && right != CLASS_NODE_NONE ? right : above;
+        node = goes_left ? left : right;
+        key <<= 1;
         if (node == CLASS_NODE_NONE) {
             node = above;
             on_path = false;
@@ -189,40 +166,68 @@ static uint32_t trie_least(const struct heap *h, uint32_t node, uint32_t need) {
     return best;
 }
 
-static inline uint32_t trie_take(struct heap *h, uint32_t bytes) {
-    uint32_t class = class_of(bytes);
-    uint32_t node = heap_get(h, class_slot(class));
-    if (node != CLASS_NODE_NONE) {
-        if (class_is_exact(bytes)) {
-            return trie_pop(h, class);
-        }
-        uint32_t b = trie_least(h, node, bytes);
-        if (b != 0) {
-            trie_remove(h, b, bytes);
-            return b;
-        }
+/* ---- the index: lists for classes of one size, tries for the others ---- */
+
+HEAP_HOT void bestfit_insert(struct heap *h, uint32_t b, uint32_t bytes) {
+    if (class_is_exact(bytes)) {
+        list_insert(h, b, bytes);
+    } else {
+        trie_insert(h, b, bytes);
     }
-    class = class_next(h, class);
-    return class == CLASS_MAX ? 0 : trie_pop(h, class);
 }
 
-/* The mirror of trie_pop(): the largest is on the path that keeps right. */
-static uint32_t trie_largest(const struct heap *h) {
-    uint32_t largest = 0;
+HEAP_HOT void bestfit_remove(struct heap *h, uint32_t b, uint32_t bytes) {
+    if (class_is_exact(bytes)) {
+        list_remove(h, b, bytes);
+    } else {
+        trie_remove(h, b);
+    }
+}
+
+HEAP_HOT uint32_t bestfit_take(struct heap *h, uint32_t bytes) {
+    uint32_t class = class_of(bytes);
+    uint32_t found = class_from(h, class);
+    uint32_t node = CLASS_NODE_NONE;
+    if (found == class && found >= CLASS_OCTAVE_FIRST) {
+        node = trie_least(h, heap_get(h, class_slot(found)), bytes, trie_key(bytes));
+        if (node == CLASS_NODE_NONE) {
+            found = class_from(h, class + 1);
+        }
+    }
+    if (found == CLASS_MAX) {
+        return 0;
+    }
+    if (found < CLASS_OCTAVE_FIRST) {
+        return list_pop(h, found);
+    }
+    if (node == CLASS_NODE_NONE) {
+        node = trie_least(h, heap_get(h, class_slot(found)), 0, 0);
+    }
+    /* The last freed of that size, if the trie's own is not the only one. */
+    uint32_t next = node_next(h, node);
+    uint32_t b = node_block(next != CLASS_NODE_NONE ? next : node);
+    trie_remove(h, b);
+    return b;
+}
+
+/* The largest of a trie is on the path that keeps right. */
+static uint32_t bestfit_index_largest(const struct heap *h) {
     uint32_t class = class_last(h);
     uint32_t node = class == CLASS_MAX ? CLASS_NODE_NONE : heap_get(h, class_slot(class));
-    while (node != CLASS_NODE_NONE) {
+    uint32_t largest = node == CLASS_NODE_NONE ? 0 : node_bytes(h, node);
+    while (class >= CLASS_OCTAVE_FIRST && node != CLASS_NODE_NONE) {
         uint32_t b = node_block(node);
-        uint32_t bytes = trie_size(h, b);
+        uint32_t bytes = block_size(heap_get(h, b));
         largest = bytes > largest ? bytes : largest;
-        node = heap_get(h, trie_child(b, trie_has_child(h, b, 1) ? 1 : 0));
+        uint32_t right = heap_get(h, trie_child(b, 1));
+        node = right != CLASS_NODE_NONE ? right : heap_get(h, trie_child(b, 0));
     }
     return largest;
 }
 
 /* ---- check ---- */
 
-enum { TRIE_DEPTH_MAX = 30 };
+enum { TRIE_DEPTH_MAX = 25 }; /* f = 31 */
 
 /* A link still to be followed: the first `depth` bits of the node's key must be `path`. */
 struct trie_todo {
@@ -231,8 +236,42 @@ struct trie_todo {
     uint32_t path;
 };
 
-static const char *trie_check_class(const struct heap *h, uint32_t class, uint32_t limit,
-                                    struct heap_tally *entered) {
+static const char *trie_check_node(const struct heap *h, uint32_t class,
+                                   const struct trie_todo *at) {
+    uint32_t b = node_block(heap_get(h, at->link));
+    if (!block_seems_free(h, b) || class_of(block_size(heap_get(h, b))) != class) {
+        return "a trie holds what is no free block of its class";
+    }
+    if (heap_get_at(h, b, TRIE_LINK) != at->link) {
+        return "a free block does not know what leads to it";
+    }
+    uint32_t key = trie_key(block_size(heap_get(h, b)));
+    if (at->depth == TRIE_DEPTH_MAX ||
+        (at->depth > 0 && (key ^ at->path) >> (32 - at->depth) != 0)) {
+        return "a size hangs at the wrong place of its trie";
+    }
+    return NULL;
+}
+
+/* The blocks of one size: the node in the trie, and the list behind it. */
+static const char *trie_check_size(const struct heap *h, uint32_t class, uint32_t node,
+                                   uint32_t limit, struct heap_tally *entered) {
+    if (entered->blocks == limit) {
+        return "tries hold more blocks than are free";
+    }
+    tally_add(entered, node_block(node));
+    const char *broken = list_check(h, node, class, node_bytes(h, node), limit, entered);
+    uint32_t next = broken == NULL ? node_next(h, node) : CLASS_NODE_NONE;
+    for (; next != CLASS_NODE_NONE; next = node_next(h, next)) {
+        if (heap_get_at(h, node_block(next), TRIE_LINK) != 0) {
+            return "a block in a list claims to be in the trie";
+        }
+    }
+    return broken;
+}
+
+static const char *trie_check(const struct heap *h, uint32_t class, uint32_t limit,
+                              struct heap_tally *entered) {
     struct trie_todo todo[TRIE_DEPTH_MAX + 2];
     uint32_t count = 0;
     todo[count++] = (struct trie_todo){.link = class_slot(class)};
@@ -242,24 +281,14 @@ static const char *trie_check_class(const struct heap *h, uint32_t class, uint32
         if (node == CLASS_NODE_NONE) {
             continue;
         }
-        uint32_t b = node_block(node);
-        if (!block_seems_free(h, b) || class_of(block_size(heap_get(h, b))) != class) {
-            return "a trie holds what is no free block of its class";
+        const char *broken = trie_check_node(h, class, &at);
+        broken = broken == NULL ? trie_check_size(h, class, node, limit, entered) : broken;
+        if (broken != NULL) {
+            return broken;
         }
-        uint32_t key = trie_key(h, b, block_size(heap_get(h, b)));
-        if (heap_get(h, b + TRIE_LINK) != (at.link | 1)) {
-            return "a free block does not know what leads to it";
-        }
-        if (at.depth > 0 && (key ^ at.path) >> (32 - at.depth) != 0) {
-            return "a block hangs at the wrong place of its trie";
-        }
-        if (entered->blocks == limit || at.depth == TRIE_DEPTH_MAX) {
-            return "tries hold more blocks than are free";
-        }
-        tally_add(entered, b);
         for (uint32_t side = 0; side < 2; side++) {
             todo[count++] = (struct trie_todo){
-                .link = trie_child(b, side),
+                .link = trie_child(node_block(node), side),
                 .depth = at.depth + 1,
                 .path = at.path | side << (31 - at.depth),
             };
@@ -268,29 +297,30 @@ static const char *trie_check_class(const struct heap *h, uint32_t class, uint32
     return NULL;
 }
 
-static const char *trie_check(const struct heap *h, const struct heap_tally *all) {
+static const char *bestfit_index_check(const struct heap *h, const struct heap_tally *all) {
     const char *broken = classes_check(h);
     struct heap_tally entered = {0};
     for (uint32_t c = 0; broken == NULL && class_slot(c) < h->first; c++) {
-        broken = trie_check_class(h, c, all->blocks, &entered);
+        broken = c < CLASS_OCTAVE_FIRST
+                     ? list_check(h, node_of_head(c), c, 0, all->blocks, &entered)
+                     : trie_check(h, c, all->blocks, &entered);
     }
-    if (broken != NULL) {
-        return broken;
+    if (broken == NULL && !tally_equal(&entered, all)) {
+        broken = "a free block is in no list and no trie";
     }
-    return tally_equal(&entered, all) ? NULL : "a free block is in no trie";
+    return broken;
 }
 
 static const struct heap_index_ops bestfit_index_ops = {
     .ops = &bestfit_ops,
-    .link_in_footer = true,
     .control_bytes = classes_bytes,
     .format = classes_format,
-    .insert = trie_insert,
-    .remove = trie_remove,
-    .take = trie_take,
-    .largest = trie_largest,
-    .check = trie_check,
+    .insert = bestfit_insert,
+    .remove = bestfit_remove,
+    .take = bestfit_take,
+    .largest = bestfit_index_largest,
+    .check = bestfit_index_check,
 };
 
-HEAP_DEFINE(bestfit, "best fit, of equals the lowest address; a trie per size class, no scan",
+HEAP_DEFINE(bestfit, "the smallest block that fits, found in a trie of sizes; no scan",
             ALLOC_POOL_MAX)

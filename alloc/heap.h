@@ -101,7 +101,7 @@ static inline bool heap_add_region(const struct heap_index_ops *ix, struct heap 
         return heap_free(&NAME##_index_ops, (struct heap *)a, p);                                  \
     }                                                                                              \
     static size_t NAME##_usable(const struct alloc *a, const void *p) {                            \
-        return heap_usable(&NAME##_index_ops, (const struct heap *)a, p);                          \
+        return heap_usable((const struct heap *)a, p);                                             \
     }                                                                                              \
     static size_t NAME##_largest(const struct alloc *a) {                                          \
         return heap_largest(&NAME##_index_ops, (const struct heap *)a);                            \

@@ -94,8 +94,7 @@ static inline bool block_seems_free(const struct heap *h, uint32_t b) {
            block_size(header) < h->top - b;
 }
 
-static inline const char *chain_check(const struct heap_index_ops *ix, const struct heap *h,
-                                      struct heap_tally *all) {
+static inline const char *chain_check(const struct heap *h, struct heap_tally *all) {
     bool before_free = false;
     uint32_t bytes;
     for (uint32_t b = h->first; b != h->top; b += bytes) {
@@ -114,7 +113,7 @@ static inline const char *chain_check(const struct heap_index_ops *ix, const str
         if ((header & HEAP_FLAGS) != HEAP_FREE) {
             return "two free blocks touch, or a free block keeps an alignment";
         }
-        if (block_size_before(ix, h, b + bytes) != bytes) {
+        if (heap_get_at(h, b + bytes, -4) != bytes) {
             return "a free block's footer is not its size";
         }
         tally_add(all, b);
@@ -133,7 +132,7 @@ static inline const char *heap_check_one(const struct heap_index_ops *ix, const 
         return "the header of the wilderness is damaged";
     }
     struct heap_tally all = {0};
-    const char *broken = chain_check(ix, h, &all);
+    const char *broken = chain_check(h, &all);
     return broken != NULL ? broken : ix->check(h, &all);
 }
 

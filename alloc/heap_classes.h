@@ -49,7 +49,7 @@ _Static_assert(CLASS_LINEAR_END >> 8 == 1 && CLASS_SPLIT_LOG2 == 4, "class_of_oc
 
 /* floor(log2(x)), x > 0. */
 HEAP_HOT uint32_t log2_floor(uint32_t x) {
-    return 31u - (uint32_t)__builtin_clz(x);
+    return 31u ^ (uint32_t)__builtin_clz(x);
 }
 
 /* Whether all blocks of the class of this block size have the same size. */
@@ -100,11 +100,11 @@ HEAP_HOT void class_clear(struct heap *h, uint32_t class) {
     }
 }
 
-/* The lowest class above the given one that is not empty; CLASS_MAX when there is none. */
-HEAP_HOT uint32_t class_next(const struct heap *h, uint32_t class) {
+/* The lowest class from the given one on that is not empty; CLASS_MAX when there is none. */
+HEAP_HOT uint32_t class_from(const struct heap *h, uint32_t class) {
     const struct heap_classes *classes = heap_classes_const(h);
     uint32_t w = class >> 5;
-    uint32_t word = classes->map[w] & (~1u << (class & 31));
+    uint32_t word = classes->map[w] & (~0u << (class & 31));
     if (word == 0) {
         uint32_t summary = classes->summary & (~1u << w);
         if (summary == 0) {

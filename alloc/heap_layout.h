@@ -19,8 +19,7 @@
  *
  * A header is a block's size (a multiple of 8, the header included) or-ed with three flags.
  * Payloads are 8-aligned, hence b = 4 modulo 8. The footer lets the next block, whose header says
- * HEAP_PREV_FREE, find the start of this one; where an index needs a third link, the smallest block
- * keeps that, an odd word, in place of its footer. No two free blocks touch, and none touches the
+ * HEAP_PREV_FREE, find the start of this one. No two free blocks touch, and none touches the
  * wilderness.
  *
  * Misuse. A word that may stand where a dead block's header stood must never read as the header of
@@ -74,9 +73,6 @@ struct heap_tally {
 struct heap_index_ops {
     const struct alloc_ops *ops; /* the allocator itself, for what is built from its parts */
 
-    /* insert() replaces the footer of a block of HEAP_BLOCK_MIN by an odd word of its own. */
-    bool link_in_footer;
-
     /* Bytes of the whole control structure for a heap whose closing word is at `end`. */
     uint32_t (*control_bytes)(uint32_t end);
 
@@ -106,12 +102,21 @@ struct heap_word {
     uint32_t value;
 } __attribute__((may_alias));
 
+/* The word `field` bytes from an offset; the compiler folds a constant field into the access. */
+HEAP_HOT uint32_t heap_get_at(const struct heap *h, uint32_t offset, ptrdiff_t field) {
+    return ((const struct heap_word *)((const unsigned char *)h + offset + field))->value;
+}
+
+HEAP_HOT void heap_set_at(struct heap *h, uint32_t offset, ptrdiff_t field, uint32_t value) {
+    ((struct heap_word *)((unsigned char *)h + offset + field))->value = value;
+}
+
 HEAP_HOT uint32_t heap_get(const struct heap *h, uint32_t offset) {
-    return ((const struct heap_word *)((const unsigned char *)h + offset))->value;
+    return heap_get_at(h, offset, 0);
 }
 
 HEAP_HOT void heap_set(struct heap *h, uint32_t offset, uint32_t value) {
-    ((struct heap_word *)((unsigned char *)h + offset))->value = value;
+    heap_set_at(h, offset, 0, value);
 }
 
 HEAP_HOT uint32_t block_size(uint32_t header) {
@@ -127,14 +132,7 @@ HEAP_HOT void block_mark_free(struct heap *h, uint32_t b, uint32_t bytes) {
     ALLOC_ASSERT(b % 8 == 4 && b >= h->first);
     ALLOC_ASSERT(bytes % 8 == 0 && bytes >= HEAP_BLOCK_MIN);
     heap_set(h, b, bytes | HEAP_FREE);
-    heap_set(h, b + bytes - 4, bytes);
-}
-
-/* The size of the free block before b: what its last word says. */
-HEAP_HOT uint32_t block_size_before(const struct heap_index_ops *ix, const struct heap *h,
-                                    uint32_t b) {
-    uint32_t footer = heap_get(h, b - 4);
-    return ix->link_in_footer && footer % 2 != 0 ? HEAP_BLOCK_MIN : footer;
+    heap_set_at(h, b + bytes, -4, bytes);
 }
 
 /* The size of the block for a request: 1..12 -> 16, 13..20 -> 24, 21..28 -> 32. */
@@ -153,8 +151,14 @@ HEAP_HOT bool request_is_hopeless(const struct heap *h, size_t request) {
     return request - 1 >= h->end - h->first - HEAP_HEADER_BYTES;
 }
 
-/* How free blocks refer to each other: odd, so that a link is never taken for a live header. */
+/* How free blocks refer to each other: odd, so that a link is never taken for a live header. Field
+ * f of the block is field f + HEAP_NODE_FIELD of its node. */
 #define HEAP_NODE(b) ((b) + 1u)
+enum { HEAP_NODE_FIELD = -1 };
+
+HEAP_HOT uint32_t node_block(uint32_t node) {
+    return node - HEAP_NODE(0);
+}
 
 HEAP_HOT struct heap *heap_next(const struct heap *h) {
     return h->next != 0 ? (struct heap *)((uintptr_t)h + h->next) : NULL;

@@ -183,8 +183,7 @@ HEAP_COLD const struct heap *heap_of_region(const struct heap *h, const void *p)
 }
 
 /* Whether b, for which heap_reaches() holds, is a live block whose neighbours confirm it. */
-HEAP_HOT enum alloc_status block_confirm(const struct heap_index_ops *ix, const struct heap *h,
-                                         uint32_t b) {
+HEAP_HOT enum alloc_status block_confirm(const struct heap *h, uint32_t b) {
     if (b % 8 != 4) {
         return ALLOC_MISALIGNED;
     }
@@ -201,7 +200,7 @@ HEAP_HOT enum alloc_status block_confirm(const struct heap_index_ops *ix, const 
         return ALLOC_NOT_LIVE;
     }
     if ((header & HEAP_PREV_FREE) != 0) {
-        uint32_t before = block_size_before(ix, h, b);
+        uint32_t before = heap_get_at(h, b, -4);
         if (before % 8 != 0 || before < HEAP_BLOCK_MIN || before > b - h->first ||
             heap_get(h, b - before) != (before | HEAP_FREE)) {
             return ALLOC_NOT_LIVE;
@@ -211,8 +210,7 @@ HEAP_HOT enum alloc_status block_confirm(const struct heap_index_ops *ix, const 
 }
 
 /* The heap whose live block p is, or NULL with the reason in *status. */
-HEAP_HOT struct heap *heap_find(const struct heap_index_ops *ix, const struct heap *a,
-                                const void *p, enum alloc_status *status) {
+HEAP_HOT struct heap *heap_find(const struct heap *a, const void *p, enum alloc_status *status) {
     const struct heap *h = a;
     if (__builtin_expect(!heap_reaches(h, p), 0)) {
         h = heap_of_region(a, p);
@@ -221,13 +219,13 @@ HEAP_HOT struct heap *heap_find(const struct heap_index_ops *ix, const struct he
             return NULL;
         }
     }
-    *status = block_confirm(ix, h, payload_block(h, p));
+    *status = block_confirm(h, payload_block(h, p));
     return *status == ALLOC_OK ? (struct heap *)(uintptr_t)h : NULL;
 }
 
 HEAP_HOT enum alloc_status heap_free(const struct heap_index_ops *ix, struct heap *h, void *p) {
     enum alloc_status status;
-    h = heap_find(ix, h, p, &status);
+    h = heap_find(h, p, &status);
     if (h == NULL) {
         return p == NULL ? ALLOC_OK : status;
     }
@@ -236,7 +234,7 @@ HEAP_HOT enum alloc_status heap_free(const struct heap_index_ops *ix, struct hea
     uint32_t bytes = block_size(header);
     heap_set(h, b, header | HEAP_FREE);
     if ((header & HEAP_PREV_FREE) != 0) {
-        uint32_t before = block_size_before(ix, h, b);
+        uint32_t before = heap_get_at(h, b, -4);
         b -= before;
         bytes += before;
         ix->remove(h, b, before);
@@ -277,7 +275,7 @@ static inline void block_absorb_behind(const struct heap_index_ops *ix, struct h
 static inline uint32_t block_absorb_before(const struct heap_index_ops *ix, struct heap *h,
                                            uint32_t b) {
     uint32_t header = heap_get(h, b);
-    uint32_t before = block_size_before(ix, h, b);
+    uint32_t before = heap_get_at(h, b, -4);
     uint32_t to = b - before;
     ix->remove(h, to, before);
     heap_set(h, b, header | HEAP_FREE);
@@ -313,7 +311,7 @@ static inline void *heap_realloc(const struct heap_index_ops *ix, struct heap *a
         return NULL;
     }
     enum alloc_status status;
-    struct heap *h = heap_find(ix, a, p, &status);
+    struct heap *h = heap_find(a, p, &status);
     if (h == NULL) {
         return NULL;
     }
@@ -324,7 +322,7 @@ static inline void *heap_realloc(const struct heap_index_ops *ix, struct heap *a
         uint32_t bytes = block_size(header);
         uint32_t room = need > bytes ? block_room_behind(h, b, bytes) : 0;
         uint32_t before = (header & (HEAP_PREV_FREE | HEAP_ALIGNED)) == HEAP_PREV_FREE
-                              ? block_size_before(ix, h, b)
+                              ? heap_get_at(h, b, -4)
                               : 0;
         if (need <= bytes + room + before) {
             bool fits_here = need <= bytes + room;
@@ -341,10 +339,9 @@ static inline void *heap_realloc(const struct heap_index_ops *ix, struct heap *a
     return block_move(ix, a, h, b, request);
 }
 
-static inline size_t heap_usable(const struct heap_index_ops *ix, const struct heap *a,
-                                 const void *p) {
+static inline size_t heap_usable(const struct heap *a, const void *p) {
     enum alloc_status status;
-    const struct heap *h = heap_find(ix, a, p, &status);
+    const struct heap *h = heap_find(a, p, &status);
     return h == NULL ? 0 : block_size(heap_get(h, payload_block(h, p))) - HEAP_HEADER_BYTES;
 }
 

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * heap_lists.h - free blocks in doubly linked lists, last in first out: one per size class in tlsf,
+ * one per size in bestfit
+ *
+ *   head slot --> | header | next | prev | ... | footer |   next, prev: nodes (heap_layout.h)
+ *
+ * A head slot stands in for the block 4 bytes below it, whose `next` would be the slot: so the
+ * block before always exists. Behind the last block lies CLASS_NODE_NONE. Entering and removing
+ * therefore store without asking.
+ */
+#ifndef HEAPRIG_HEAP_LISTS_H
+#define HEAPRIG_HEAP_LISTS_H
+
+#include "heap_classes.h"
+
+enum {
+    LIST_NEXT = 4, /* where in a free block the link forwards lies */
+    LIST_PREV = 8, /* and the one backwards */
+};
+
+HEAP_HOT uint32_t node_next(const struct heap *h, uint32_t node) {
+    return heap_get_at(h, node, HEAP_NODE_FIELD + LIST_NEXT);
+}
+
+HEAP_HOT uint32_t node_bytes(const struct heap *h, uint32_t node) {
+    return block_size(heap_get_at(h, node, HEAP_NODE_FIELD));
+}
+
+/* The node whose `next` is the head of the class. */
+HEAP_HOT uint32_t node_of_head(uint32_t class) {
+    return HEAP_NODE(class_slot(class) - LIST_NEXT);
+}
+
+HEAP_HOT void node_link(struct heap *h, uint32_t prev, uint32_t next) {
+    heap_set_at(h, prev, HEAP_NODE_FIELD + LIST_NEXT, next);
+    heap_set_at(h, next, HEAP_NODE_FIELD + LIST_PREV, prev);
+}
+
+HEAP_HOT void list_insert(struct heap *h, uint32_t b, uint32_t bytes) {
+    uint32_t class = class_of(bytes);
+    uint32_t head = node_of_head(class);
+    uint32_t next = node_next(h, head);
+    node_link(h, HEAP_NODE(b), next);
+    node_link(h, head, HEAP_NODE(b));
+    class_mark(h, class);
+}
+
+HEAP_HOT void list_remove(struct heap *h, uint32_t b, uint32_t bytes) {
+    (void)bytes;
+    uint32_t next = heap_get_at(h, b, LIST_NEXT);
+    uint32_t prev = heap_get_at(h, b, LIST_PREV);
+    node_link(h, prev, next);
+    if (next == CLASS_NODE_NONE && prev < h->first) {
+        class_clear(h, (prev - node_of_head(0)) / 4);
+    }
+}
+
+/* The first block of the class, which is not empty, taken out. */
+HEAP_HOT uint32_t list_pop(struct heap *h, uint32_t class) {
+    uint32_t head = node_of_head(class);
+    uint32_t node = node_next(h, head);
+    uint32_t next = node_next(h, node);
+    node_link(h, head, next);
+    if (next == CLASS_NODE_NONE) {
+        class_clear(h, class);
+    }
+    return node_block(node);
+}
+
+/* Whether the list behind the node `prev` holds only free blocks of the class, of `bytes` each
+ * unless that is 0, at most `limit` with those already listed. */
+static inline const char *list_check(const struct heap *h, uint32_t prev, uint32_t class,
+                                     uint32_t bytes, uint32_t limit, struct heap_tally *listed) {
+    uint32_t node = node_next(h, prev);
+    while (node != CLASS_NODE_NONE) {
+        uint32_t b = node_block(node);
+        if (!block_seems_free(h, b) || class_of(node_bytes(h, node)) != class ||
+            (bytes != 0 && node_bytes(h, node) != bytes)) {
+            return "a list holds what is no free block of its size";
+        }
+        if (heap_get_at(h, b, LIST_PREV) != prev) {
+            return "a link backwards is wrong";
+        }
+        if (listed->blocks == limit) {
+            return "lists hold more blocks than are free";
+        }
+        tally_add(listed, b);
+        prev = node;
+        node = node_next(h, node);
+    }
+    return NULL;
+}
+
+#endif
