@@ -47,6 +47,9 @@ preloads  := $(patsubst trace/%_preload.c,$(B)/libheaprig_%.so,$(wildcard trace/
 plugins   := $(patsubst %_plugin.c,$(B)/%_plugin.so,$(filter %_plugin.c,$(all_c)))
 tests     := $(patsubst %.c,$(B)/%,$(filter %_test.c,$(all_c)))
 
+# jemalloc, renamed: linked into every program, empty where the system lacks it
+BASELINE_A := $(B)/jemalloc.o
+
 .PHONY: all help
 all: $(programs) $(preloads) $(plugins) $(B)/freestanding.ok
 
@@ -85,8 +88,12 @@ $(B)/libheaprig.a: $(library_o)
 	@rm -f $@
 	ar rcs $@ $^
 
+$(BASELINE_A): tools/renamed_jemalloc.sh $(wildcard $(shell $(CC) -print-file-name=libjemalloc_pic.a)) | $(deps_ok)
+	@mkdir -p $(@D)
+	tools/renamed_jemalloc.sh $(CC) $@
+
 $(programs): $(B)/%: $(B)/bench/%_main.o $(B)/libheaprig.a $(BASELINE_A)
-	$(CC) $(link_flags) -rdynamic $^ $(libs) $(BASELINE_LIBS) -o $@
+	$(CC) $(link_flags) -rdynamic $^ $(libs) -o $@
 
 $(preloads): $(B)/libheaprig_%.so: trace/%_preload.c | $(deps_ok)
 	@mkdir -p $(@D)
@@ -98,7 +105,7 @@ $(plugins): $(B)/%_plugin.so: %_plugin.c | $(deps_ok)
 	$(CC) $(compile_flags) -fPIC -shared $(link_flags) -MMD -MP -MF $@.d $< -o $@
 
 $(tests): $(B)/%: $(B)/%.o $(B)/libheaprig.a $(BASELINE_A) | $(plugins) $(preloads) $(programs)
-	$(CC) $(link_flags) -rdynamic $(filter %.o %.a,$^) $(test_libs) $(libs) $(BASELINE_LIBS) -o $@
+	$(CC) $(link_flags) -rdynamic $(filter %.o %.a,$^) $(test_libs) $(libs) -o $@
 
 # Counts instructions under QEMU; runs on the building machine, whatever ARCH is.
 build/qemu_insn.so: tools/qemu_insn.c | $(deps_ok)
