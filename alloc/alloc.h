@@ -3,20 +3,23 @@
  * alloc.h - the contract between heaprig and an allocator
  *
  * Everything heaprig measures, checks or fuzzes is reached through one table of functions,
- * `struct alloc_ops`. Each sentence below that can be a test is one, in conformance_test.c, which
- * runs for every allocator of alloc_list.h and for every plug-in.
+ * `struct alloc_ops`. Each sentence below that can be a test is one, in the conformance_*_test.c,
+ * which run for every allocator of alloc_list.h and for any plug-in.
  *
  * Words
- *   pool          the memory handed to init(); it belongs to the allocator until the caller stops
- * using it region        further memory added to a pool by add_region() block         a piece of a
- * pool, live (handed out) or free, its header included payload       the bytes of a live block the
- * caller may use; the pointer that alloc() returns granule       the unit all block sizes are
- * multiples of request       the bytes asked for;  usable: the bytes the payload holds, usable >=
- * request coalesce      join neighbouring free blocks into one;  split: its opposite size class a
- * range of block sizes kept in one list or tree offset        a distance in bytes from the start of
- * the pool page          4 KiB (never an allocator's own idea of a page) wilderness    the free
- * space at the end of a pool that was never split, or has been merged back misuse        a pointer
- * given to free(), realloc() or usable() that is not the payload of a live block
+ *   pool        the memory handed to init(); the allocator's until the caller stops using it
+ *   region      further memory added to a pool by add_region()
+ *   block       a piece of a pool, live (handed out) or free, its header included
+ *   payload     the bytes of a live block the caller may use; what alloc() returns points to them
+ *   granule     the unit all block sizes are multiples of
+ *   request     the bytes asked for
+ *   usable      the bytes the payload holds, at least the request
+ *   coalesce    join neighbouring free blocks into one; split is its opposite
+ *   size class  a range of block sizes kept in one list or tree
+ *   offset      a distance in bytes from the start of the pool
+ *   page        4 KiB (never an allocator's own idea of a page)
+ *   wilderness  free space at the end of a pool, never split or merged back
+ *   misuse      a pointer given to free(), realloc() or usable() that is no live block's payload
  *
  * State. All state lives inside the pool: no globals, no pointers stored, only 32-bit offsets. So
  * the same operations give the same offsets on every machine and at every pool address (as long as
@@ -124,9 +127,9 @@ struct alloc_ops {
 
     /* As alloc(), at an address that is a multiple of `align`. Returns NULL iff bytes is 0, align
      * is not a power of two, or no free block holds such a payload; align up to the pool's size is
-     * supported. An align of ALLOC_ALIGN or less is plain alloc(). An allocator may refuse although
-     * an exhaustive search would find a place, but never when largest() >= bytes + align + 2 *
-     * ALLOC_ALIGN. FIXED_SIZE: refuses iff there is no memory left whose blocks all have the
+     * supported. An align that alloc() gives anyway is plain alloc(). An allocator may refuse
+     * although an exhaustive search would find a place, but never when largest() >= bytes + align +
+     * 2 * ALLOC_ALIGN. FIXED_SIZE: refuses iff there is no memory left whose blocks all have the
      * alignment. May be NULL. */
     void *(*alloc_aligned)(struct alloc *a, size_t bytes, size_t align);
 

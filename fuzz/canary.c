@@ -10,8 +10,8 @@
 
 #include <string.h>
 
-#ifndef CANARY_DEFAULT
-#define CANARY_DEFAULT CANARY_SOUND
+#ifndef CANARY_FAULT
+#define CANARY_FAULT(cfg) ((cfg) != NULL ? (cfg)->block_bytes : CANARY_SOUND)
 #endif
 
 enum { PIECES_MAX = 160, UNIT = 8, FAULT_ODDS = 5 };
@@ -127,7 +127,7 @@ static struct alloc *canary_init(void *pool, size_t pool_bytes, const struct all
     }
     struct alloc *a = (struct alloc *)((uintptr_t)pool + trim_bytes);
     memset(a, 0, sizeof *a);
-    a->fault = cfg != NULL && cfg->block_bytes != CANARY_SOUND ? cfg->block_bytes : CANARY_DEFAULT;
+    a->fault = CANARY_FAULT(cfg);
     a->trim_bytes = trim_bytes;
     a->pool_bytes = (uint32_t)pool_bytes - trim_bytes;
     a->end = a->pool_bytes / UNIT * UNIT;
@@ -210,11 +210,12 @@ static void *payload_give(struct alloc *a, struct piece *piece) {
 }
 
 static void *canary_aligned(struct alloc *a, size_t bytes, size_t align) {
+    bool power_of_two = align != 0 && (align & (align - 1)) == 0;
     align = align < UNIT ? UNIT : align;
     if (bytes > a->end && a->fault == CANARY_REFUSAL_LOSES) {
         piece_lose(a);
     }
-    if (bytes == 0 || bytes > a->end || align > a->end || (align & (align - 1)) != 0 ||
+    if (bytes == 0 || bytes > a->end || align > a->end || !power_of_two ||
         fault_strikes(a, CANARY_REFUSES)) {
         return NULL;
     }

@@ -21,7 +21,7 @@ static uint32_t environment_fault(void) {
     return CANARY_SOUND;
 }
 
-#define CANARY_DEFAULT environment_fault()
-#define canary_ops     heaprig_allocator
+#define CANARY_FAULT(cfg) ((void)(cfg), environment_fault())
+#define canary_ops        heaprig_allocator
 extern const struct alloc_ops heaprig_allocator;
 #include "canary.c"

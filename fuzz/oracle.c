@@ -145,18 +145,18 @@ static void freed_forget(struct oracle *oracle, const struct shadow_block *block
 static size_t align_asked(const struct oracle *oracle, const struct op *op) {
     unsigned widest = sizeof(size_t) * 8 - 1;
     size_t align = (size_t)1 << (op->align_log2 < widest ? op->align_log2 : widest);
-    bool plain =
-        op->kind != OP_ALIGNED || oracle->config.ops->alloc_aligned == NULL || align <= ALLOC_ALIGN;
+    bool plain = op->kind != OP_ALIGNED || oracle->config.ops->alloc_aligned == NULL ||
+                 align <= oracle->default_align;
     return plain ? 1 : align;
 }
 
 /* What largest() must be at least for the request to be served surely; SIZE_MAX: never surely. */
 static size_t sure_bytes(const struct alloc_ops *ops, size_t bytes, size_t align) {
+    if (align > 1 && (ops->caps & ALLOC_CAP_FIXED_SIZE)) {
+        return SIZE_MAX; /* where its blocks lie decides */
+    }
     if (align <= ALLOC_ALIGN) {
         return bytes;
-    }
-    if (ops->caps & ALLOC_CAP_FIXED_SIZE) {
-        return SIZE_MAX; /* where its blocks lie decides */
     }
     size_t extra = align + 2 * ALLOC_ALIGN;
     return extra < align || bytes > SIZE_MAX - extra ? SIZE_MAX : bytes + extra;
@@ -173,7 +173,7 @@ static bool refusal_judge(struct oracle *oracle, const struct replay_event *even
             return false;
         }
         if (ops->realloc != NULL) {
-            align = old->align;
+            align = old->align > oracle->default_align ? old->align : 1;
             if (bytes <= old->request_bytes) {
                 return oracle_fail(oracle, ORACLE_REFUSED, "%s does not shrink",
                                    oracle_block_text(oracle, op->slot).text);
@@ -266,7 +266,7 @@ static size_t align_expected(const struct oracle *oracle, const struct op *op,
         return old->align;
     }
     size_t align = align_asked(oracle, op);
-    return align > ALLOC_ALIGN ? align : oracle->default_align;
+    return align > 1 ? align : oracle->default_align;
 }
 
 static bool payload_judge(struct oracle *oracle, const struct replay_event *event) {
