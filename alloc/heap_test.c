@@ -3,91 +3,47 @@
  * heap_test.c - tlsf, bestfit and bestfit_little from the inside
  *
  * conformance_test.c tests what the contract says. Here is what only the insides show: the layout
- * in memory, the size classes, which block a request takes, how many nodes a search visits, that
- * check() survives any damage and finds most of it, and long seeded runs of operations with check()
- * after each.
+ * in memory, the size classes, which block a request takes, how many nodes a search visits, and
+ * that check() survives any damage and finds every flipped bit. Long seeded runs with all of that
+ * are in heap_soak_test.c.
  */
-#define ALLOC_ASSERTS
-
-static unsigned visits;
-#define BESTFIT_VISIT() ((void)visits++)
-
-#include "tlsf.c"
-#include "bestfit.c"
-#include "bestfit_little.c"
-
-#include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static const struct alloc_ops *const heaps[] = {&tlsf_ops, &bestfit_ops, &bestfit_little_ops};
-
-enum { HEAP_COUNT = sizeof(heaps) / sizeof(heaps[0]), POOL_BYTES = 16384 };
-
-static _Alignas(4096) unsigned char memory[1 << 20];
-static _Alignas(8) unsigned char memory_before[1 << 16];
-
-/* ---- randomness ---- */
-
-static uint64_t seed;
-
-static uint64_t random_next(uint64_t *state) {
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
-
-static uint32_t random_below(uint64_t *state, uint32_t limit) {
-    return (uint32_t)((random_next(state) >> 32) * limit >> 32);
-}
-
-/* Small sizes often, each octave up to `limit` as often as the next. */
-static uint32_t random_bytes(uint64_t *state, uint32_t limit) {
-    uint32_t octave = random_below(state, log2_floor(limit) + 1);
-    return 1 + random_below(state, 2u << octave) % limit;
-}
+#include "heap_test.h"
 
 /* ---- layout ---- */
 
 START_TEST(test_layout) {
     const struct alloc_ops *ops = heaps[_i];
+    char *memory = aligned_memory(8192, 8, 0);
     for (uint32_t shift = 0; shift < 8; shift++) {
-        struct alloc *a = ops->init(memory + shift, POOL_BYTES + 7, NULL);
-        ck_assert_ptr_eq(a, memory + (shift + 7) / 8 * 8);
+        struct alloc *a = ops->init(memory + shift, 4096 + 7, NULL);
         struct heap *h = (struct heap *)a;
-        ck_assert_uint_eq(h->first % 8, 4);
-        ck_assert_uint_eq(h->top, h->first);
-        ck_assert_uint_eq(h->end, POOL_BYTES - 4);
-        ck_assert_uint_eq(heap_trim_before(h), (8 - shift) % 8);
-        unsigned char *p = ops->alloc(a, 13);
-        ck_assert_ptr_eq(p, (unsigned char *)a + h->first + 4);
-        ck_assert_uint_eq(heap_get(h, h->first), 24);
-        ck_assert_uint_eq(heap_get(h, h->first + 24), HEAP_FREE);
-        unsigned char *q = ops->alloc(a, 1);
-        ck_assert_ptr_eq(q, p + 24);
-        ck_assert_uint_eq(ops->usable(a, q), 12);
-        ck_assert_int_eq(ops->free(a, p), ALLOC_OK);
-        ck_assert_uint_eq(heap_get(h, h->first), 24 | HEAP_FREE);
-        ck_assert_uint_eq(heap_get(h, h->first + 20), 24);
-        ck_assert_uint_eq(heap_get(h, h->first + 24), 16 | HEAP_PREV_FREE);
-        ck_assert_ptr_null(ops->check(a));
+        EXPECT((char *)a == memory + (shift + 7) / 8 * 8);
+        EXPECT(h->first % 8 == 4 && h->top == h->first && h->end == 4096 - 4);
+        EXPECT(heap_trim_before(h) == (8 - shift) % 8);
+        EXPECT(heap_trim_before(h) + heap_trim_behind(h) == 7);
+        char *p = ops->alloc(a, 13);
+        char *q = ops->alloc(a, 1);
+        EXPECT(p == (char *)a + h->first + 4 && q == p + 24);
+        EXPECT(ops->usable(a, p) == 20 && ops->usable(a, q) == 12);
+        EXPECT(heap_get(h, h->first) == 24 && heap_get(h, h->first + 40) == HEAP_FREE);
+        EXPECT(ops->free(a, p) == ALLOC_OK);
+        EXPECT(heap_get(h, h->first) == (24 | HEAP_FREE) && heap_get(h, h->first + 20) == 24);
+        EXPECT(heap_get(h, h->first + 24) == (16 | HEAP_PREV_FREE));
+        EXPECT(ops->check(a) == NULL);
     }
 }
 END_TEST
 
 START_TEST(test_control_structure_is_as_small_as_the_pool_allows) {
-    ck_assert_uint_eq(sizeof(struct heap), 20);
+    EXPECT(sizeof(struct heap) == 20);
     for (uint32_t end = 28; end < 70000; end += 8) {
         uint32_t bytes = classes_bytes(end);
         uint32_t first = heap_first_after(bytes);
         uint32_t heads = (bytes - class_slot(0)) / 4;
-        if (first + HEAP_BLOCK_MIN > end) {
-            continue;
+        if (first + HEAP_BLOCK_MIN <= end) {
+            EXPECT(class_of(end - first) < heads);
+            EXPECT(heads == 1 || class_of(end - heap_first_after(bytes - 4)) >= heads - 1);
         }
-        ck_assert_uint_lt(class_of(end - first), heads);
-        ck_assert(heads == 1 || class_of(end - heap_first_after(bytes - 4)) >= heads - 1);
     }
 }
 END_TEST
@@ -99,230 +55,318 @@ START_TEST(test_class_rows) {
                                        {280, 32}, {288, 32},  {512, 46},  {520, 47}, {544, 47},
                                        {552, 48}, {1032, 63}, {1096, 64}, {~7u, 414}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        ck_assert_uint_eq(class_of(rows[i][0]), rows[i][1]);
+        EXPECT(class_of(rows[i][0]) == rows[i][1]);
     }
     for (uint32_t k = 4; k < 32; k++) {
-        uint32_t power = 1u << k;
-        ck_assert_uint_eq(class_of(power + 8), class_of(power) + 1);
+        EXPECT(class_of((1u << k) + 8) == class_of(1u << k) + 1);
     }
     for (uint32_t bytes = 16; bytes < 1u << 20; bytes += 8) {
         uint32_t step = class_of(bytes + 8) - class_of(bytes);
-        ck_assert_uint_le(step, 1);
-        ck_assert(step == 1 || !class_is_exact(bytes));
+        EXPECT(step == 1 || (step == 0 && !class_is_exact(bytes)));
     }
 }
 END_TEST
 
-/* ---- long runs against a model ---- */
+/* ---- which block a request takes ---- */
 
-struct live {
-    unsigned char *p;
-    uint32_t bytes;
-    uint32_t align;
-    unsigned char fill;
-};
-
-struct world {
-    const struct alloc_ops *ops;
-    struct alloc *a;
-    struct live live[600];
-    uint32_t live_count;
-    uint32_t live_max;
-    uint64_t random;
-};
-
-static void live_check(const struct live *live, uint32_t bytes) {
-    for (uint32_t i = 0; i < bytes; i++) {
-        ck_assert_msg(live->p[i] == live->fill, "payload changed at byte %u of %u", i, live->bytes);
+/* Frees blocks of the given sizes, in order, each between two live ones. */
+static void make_holes(const struct alloc_ops *ops, struct alloc *a, const uint32_t *bytes,
+                       char **holes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        holes[i] = ops->alloc(a, bytes[i]);
+        EXPECT(holes[i] != NULL && ops->alloc(a, 1) != NULL);
+    }
+    for (size_t i = 0; i < count; i++) {
+        EXPECT(ops->free(a, holes[i]) == ALLOC_OK);
     }
 }
 
-static void live_fill(struct world *w, struct live *live, void *p, uint32_t bytes) {
-    live->p = p;
-    live->bytes = bytes;
-    live->fill = (unsigned char)random_next(&w->random);
-    size_t usable = w->ops->usable(w->a, p);
-    ck_assert_uint_ge(usable, bytes);
-    ck_assert_uint_eq((uintptr_t)p % (live->align < 8 ? 8 : live->align), 0);
-    memset(p, live->fill, usable);
+/* Requests of 1028 to 1084 bytes are one class. The last freed is looked at first. */
+START_TEST(test_tlsf_looks_at_three) {
+    static const uint32_t bytes[] = {1084, 1036, 1044, 1052, 4000};
+    char *holes[5];
+    struct alloc *a = tlsf_ops.init(guarded_memory(65536), 65536, NULL);
+    make_holes(&tlsf_ops, a, bytes, holes, 5);
+    EXPECT(tlsf_ops.alloc(a, 1084) == holes[4]); /* the only one that fits is the fourth */
+    EXPECT(tlsf_ops.alloc(a, 1044) == holes[3]);
+    EXPECT(tlsf_ops.alloc(a, 1084) == holes[0]);
+    EXPECT(tlsf_ops.check(a) == NULL);
 }
+END_TEST
 
-/* What best fit must take: the smallest sufficient free block, the wilderness only when there is
- * none. The free piece that starts at `start`, and of those before it the smallest that suffices.
- */
-struct best_fit {
-    const unsigned char *wilderness;
-    const unsigned char *start; /* of the first of the smallest */
-    size_t need;
-    size_t bytes;
-};
-
-static bool best_fit_visit(void *ctx, const struct alloc_piece *piece) {
-    struct best_fit *best = ctx;
-    if (piece->kind == ALLOC_PIECE_FREE && piece->start != best->wilderness &&
-        piece->usable >= best->need && piece->bytes < best->bytes) {
-        best->start = piece->start;
-        best->bytes = piece->bytes;
+START_TEST(test_best_fit_takes_the_smallest) {
+    static const uint32_t bytes[] = {1092, 4000, 1044, 1052, 1036, 300, 1044, 60, 30000};
+    static const uint32_t order[][2] = {{1040, 2}, {1053, 0}, {1037, 6},
+                                        {31, 7},   {1037, 3}, {200, 5}};
+    const struct alloc_ops *ops = heaps[1 + _i];
+    char *holes[9];
+    struct alloc *a = ops->init(guarded_memory(65536), 65536, NULL);
+    make_holes(ops, a, bytes, holes, 9);
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        char *p = ops->alloc(a, order[i][0]);
+        bool either = order[i][1] == 2 || order[i][1] == 6;
+        EXPECT(p == holes[order[i][1]] || (either && (p == holes[2] || p == holes[6])));
     }
-    return true;
+    EXPECT(ops->check(a) == NULL);
 }
+END_TEST
 
-static struct best_fit best_fit_find(const struct world *w, uint32_t bytes) {
-    const struct heap *h = (const struct heap *)w->a;
-    const unsigned char *top = (const unsigned char *)h + h->top;
-    struct best_fit best = {.wilderness = top, .start = top, .need = bytes, .bytes = SIZE_MAX};
-    w->ops->walk(w->a, best_fit_visit, &best);
-    return best;
-}
-
-/* Whether p, the only change since `best` was found, was carved from a best fit: bestfit_little
- * takes the lowest address of equals, bestfit any. */
-static bool best_fit_taken(const struct world *w, const struct best_fit *best, const void *p,
-                           size_t bytes_before) {
-    const unsigned char *start = (const unsigned char *)p - 4;
-    if (best->bytes == SIZE_MAX || w->ops == &bestfit_little_ops) {
-        return start == best->start;
+/* A trie of all sizes of a class, then any order of operations: the bound of bestfit.c holds. */
+START_TEST(test_no_path_is_longer_than_the_bound) {
+    enum { OCTAVE = 14, BOUND = OCTAVE - 6, SIZES = 128 };
+    uint64_t random = seed_of((uint64_t)_i);
+    size_t bytes = 8u << 20;
+    struct alloc *a = bestfit_ops.init(guarded_memory(bytes), bytes, NULL);
+    char *holes[SIZES];
+    for (uint32_t i = 0; i < SIZES; i++) {
+        holes[i] = bestfit_ops.alloc(a, (1u << OCTAVE) + 4 + 8 * i);
+        EXPECT(bestfit_ops.alloc(a, 1) != NULL);
     }
-    return start != best->wilderness && bytes_before == best->bytes;
-}
-
-static void world_alloc(struct world *w, uint32_t limit) {
-    struct live *live = &w->live[w->live_count];
-    uint32_t bytes = random_bytes(&w->random, limit);
-    size_t largest = w->ops->largest(w->a);
-    live->align = random_below(&w->random, 8) == 0 ? 8u << random_below(&w->random, 6) : 0;
-    struct best_fit best = best_fit_find(w, bytes);
-    memcpy(memory_before, w->a, sizeof(memory_before));
-    void *p = live->align != 0 ? w->ops->alloc_aligned(w->a, bytes, live->align)
-                               : w->ops->alloc(w->a, bytes);
-    if (live->align == 0) {
-        ck_assert_int_eq(p != NULL, bytes <= largest);
-        if (p != NULL && w->ops != &tlsf_ops) {
-            const struct heap_word *before =
-                (const struct heap_word *)(memory_before +
-                                           ((unsigned char *)p - 4 - (unsigned char *)w->a));
-            ck_assert(best_fit_taken(w, &best, p, block_size(before->value)));
+    for (uint32_t round = 0; round < 20000; round++) {
+        uint32_t i = random_below(&random, SIZES);
+        visits = 0;
+        if (holes[i] != NULL) {
+            EXPECT(bestfit_ops.free(a, holes[i]) == ALLOC_OK);
+            EXPECT(visits <= BOUND);
+            holes[i] = NULL;
+            continue;
         }
-    } else if (p == NULL) {
-        ck_assert_uint_lt(largest, bytes + live->align + 16);
+        uint32_t request = (1u << OCTAVE) + 4 + 8 * i;
+        char *p = bestfit_ops.alloc(a, request);
+        EXPECT(p != NULL && visits <= 3 * BOUND);
+        if (bestfit_ops.usable(a, p) == request) {
+            holes[i] = p;
+        } else {
+            EXPECT(bestfit_ops.free(a, p) == ALLOC_OK);
+        }
     }
-    if (p != NULL) {
-        live_fill(w, live, p, bytes);
-        w->live_count++;
+    EXPECT(bestfit_ops.check(a) == NULL);
+}
+END_TEST
+
+/* ---- realloc ---- */
+
+START_TEST(test_realloc_in_place) {
+    const struct alloc_ops *ops = heaps[_i];
+    struct alloc *a = ops->init(aligned_memory(8192, 64, 0), 8192, NULL);
+    struct heap *h = (struct heap *)a;
+    char *p[4];
+    for (int i = 0; i < 4; i++) {
+        p[i] = ops->alloc(a, 100);
+        memset(p[i], 'a' + i, 100);
+    }
+    EXPECT(ops->realloc(a, p[3], 108) == p[3]); /* 8 more bytes of the wilderness */
+    EXPECT(ops->realloc(a, p[3], 100) == p[3]); /* and back, although no block has 8 bytes */
+    EXPECT(h->top == (uint32_t)(p[3] - (char *)a) - 4 + 104);
+    EXPECT(ops->free(a, p[1]) == ALLOC_OK);
+    EXPECT(ops->realloc(a, p[0], 200) == p[0]); /* forwards */
+    EXPECT(ops->realloc(a, p[0], 100) == p[0]);
+    EXPECT(ops->check(a) == NULL);
+    EXPECT(ops->realloc(a, p[2], 150) == p[1]); /* backwards: forwards p[3] is in the way */
+    for (int i = 0; i < 100; i++) {
+        EXPECT(p[0][i] == 'a' && p[1][i] == 'c' && p[3][i] == 'd');
+    }
+    EXPECT(ops->free(a, p[2]) != ALLOC_OK);
+    EXPECT(ops->check(a) == NULL);
+}
+END_TEST
+
+START_TEST(test_realloc_keeps_alignment) {
+    const struct alloc_ops *ops = heaps[_i];
+    struct alloc *a = ops->init(aligned_memory(32768, 4096, 0), 32768, NULL);
+    char *before = ops->alloc(a, 500);
+    char *p = ops->alloc_aligned(a, 100, 256);
+    EXPECT(ops->free(a, before) == ALLOC_OK);
+    EXPECT(ops->alloc(a, 1) != NULL && ops->alloc(a, 4000) != NULL);
+    memset(p, 'x', 100);
+    for (size_t bytes = 100; bytes < 12000; bytes = bytes * 3 / 2) {
+        p = ops->realloc(a, p, bytes);
+        EXPECT(p != NULL && (uintptr_t)p % 256 == 0 && p[0] == 'x' && p[99] == 'x');
+        EXPECT(ops->check(a) == NULL);
     }
 }
+END_TEST
 
-static void world_free(struct world *w, uint32_t i) {
-    struct live *live = &w->live[i];
-    unsigned char *p = live->p;
-    live_check(live, live->bytes);
-    ck_assert_int_eq(w->ops->free(w->a, p), ALLOC_OK);
-    *live = w->live[--w->live_count];
-    ck_assert_int_ne(w->ops->free(w->a, p), ALLOC_OK);
-    ck_assert_uint_eq(w->ops->usable(w->a, p), 0);
-    ck_assert_ptr_null(w->ops->realloc(w->a, p, 1));
+/* ---- regions ---- */
+
+START_TEST(test_regions) {
+    const struct alloc_ops *ops = heaps[_i];
+    char *memory = aligned_memory(65536, 8, 0);
+    struct alloc *a = ops->init(memory + 3, 8192, NULL);
+    size_t alone = ops->largest(a);
+    EXPECT(ops->add_region(a, memory + 30000, 9001));
+    EXPECT(ops->add_region(a, memory + 3 + 8192, 5000)); /* touches the pool */
+    EXPECT(ops->add_region(a, memory + 50001, 12000));
+    EXPECT(!ops->add_region(a, memory + 49000, 1002));
+    EXPECT(!ops->add_region(a, memory + 30001, 1000));
+    EXPECT(!ops->add_region(a, memory, 100));
+    EXPECT(!ops->add_region(a, memory + 20000, 30));
+    EXPECT(!ops->add_region(a, NULL, 1000));
+    struct alloc_stats stats;
+    ops->stats(a, &stats);
+    EXPECT(stats.pool_bytes == 8192 + 9001 + 5000 + 12000 && stats.free_blocks == 4);
+    size_t largest = ops->largest(a);
+    EXPECT(largest > alone);
+    char *p[2000];
+    size_t count = 0;
+    for (size_t bytes = 1; (p[count] = ops->alloc(a, bytes)) != NULL;
+         bytes = (bytes + 7) % 200 + 1) {
+        count++;
+        EXPECT(ops->check(a) == NULL);
+    }
+    EXPECT(p[count - 1] > memory + 50001);
+    for (size_t i = 0; i < count; i++) {
+        EXPECT(ops->free(a, p[i * 7919 % count]) == ALLOC_OK || count % 7919 == 0);
+        EXPECT(ops->free(a, p[i * 7919 % count]) != ALLOC_OK);
+    }
+    EXPECT(ops->check(a) == NULL && ops->largest(a) == largest);
+    p[0] = ops->alloc_aligned(a, 9000, 512);
+    EXPECT(p[0] > memory + 50001 && ops->realloc(a, p[0], 9500) == p[0]);
+    EXPECT(ops->realloc(a, p[0], largest + 1) == NULL && ops->usable(a, p[0]) >= 9500);
+}
+END_TEST
+
+/* ---- misuse ---- */
+
+START_TEST(test_links_hide_no_dead_header) {
+    const struct alloc_ops *ops = heaps[_i];
+    struct alloc *a = ops->init(aligned_memory(4096, 8, 0), 4096, NULL);
+    char *p = ops->alloc(a, 36);
+    char *q = ops->alloc(a, 28);
+    EXPECT(ops->alloc(a, 1) == q + 32);
+    EXPECT(ops->free(a, p) == ALLOC_OK && ops->free(a, q) == ALLOC_OK);
+    EXPECT(ops->alloc(a, 28) == p); /* what is left has its second link where q's header was */
+    EXPECT(ops->free(a, q) != ALLOC_OK && ops->usable(a, q) == 0);
+    EXPECT(ops->check(a) == NULL);
+}
+END_TEST
+
+/* ---- check() ---- */
+
+/* A pool with live blocks and free ones in many classes, several of some. */
+static struct alloc *worn_pool(const struct alloc_ops *ops, char *memory, size_t bytes,
+                               uint64_t *random) {
+    struct alloc *a = ops->init(memory, bytes, NULL);
+    char *p[256];
+    size_t count = 0;
+    while (count < 256 && (p[count] = ops->alloc(a, random_bytes(random, 900))) != NULL) {
+        memset(p[count], 0x55, ops->usable(a, p[count]));
+        count++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        EXPECT(random_below(random, 2) == 0 || ops->free(a, p[i]) == ALLOC_OK);
+    }
+    EXPECT(ops->check(a) == NULL);
+    return a;
 }
 
-static void world_realloc(struct world *w, uint32_t i, uint32_t limit) {
-    struct live *live = &w->live[i];
-    uint32_t bytes = random_bytes(&w->random, limit);
-    unsigned char *old = live->p;
-    bool must =
-        bytes <= w->ops->usable(w->a, old) || (live->align == 0 && bytes <= w->ops->largest(w->a));
-    unsigned char *p = w->ops->realloc(w->a, old, bytes);
-    if (p == NULL) {
-        ck_assert(!must);
-        live_check(live, live->bytes);
-        return;
+START_TEST(test_check_survives_damage) {
+    enum { BYTES = 8192 };
+    const struct alloc_ops *ops = heaps[_i % HEAP_COUNT];
+    uint64_t random = seed_of((uint64_t)_i);
+    char *memory = guarded_memory(BYTES);
+    char *sound = malloc(BYTES);
+    struct alloc *a = worn_pool(ops, memory, BYTES, &random);
+    memcpy(sound, memory, BYTES);
+    for (uint32_t round = 0; round < 3000; round++) {
+        uint32_t count = 1 + random_below(&random, 6);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t at = random_below(&random, BYTES / 4) * 4;
+            uint32_t from = random_below(&random, BYTES / 4) * 4;
+            uint32_t word = (uint32_t)random_word(&random) >> random_below(&random, 32);
+            bool copy = random_below(&random, 2) == 0;
+            memcpy(memory + at, copy ? memory + from : (char *)&word, 4);
+        }
+        (void)ops->check(a);
+        memcpy(memory, sound, BYTES);
     }
-    live->p = p;
-    live_check(live, live->bytes < bytes ? live->bytes : bytes);
-    live_fill(w, live, p, bytes);
-    if (p != old) {
-        ck_assert_int_ne(w->ops->free(w->a, old), ALLOC_OK);
+    EXPECT(ops->check(a) == NULL);
+    free(sound);
+}
+END_TEST
+
+/* Size bits of a live block that, flipped, make it end where another block does: then it has
+ * swallowed live blocks, and nothing is left to tell. */
+static uint32_t swallowing_bits(const struct heap *h, uint32_t b) {
+    uint32_t bits = 0;
+    uint32_t bytes = block_size(heap_get(h, b));
+    uint32_t end = b + bytes;
+    while (end < h->top) {
+        end += block_size(heap_get(h, end));
+        uint32_t changed = (end - b) ^ bytes;
+        bits |= (changed & (changed - 1)) == 0 ? changed : 0;
     }
+    return bits;
 }
 
-/* Frees in the middle of live payloads are refused: a payload of equal bytes forges no header. */
-static void world_misuse(struct world *w, uint32_t i) {
-    struct live *live = &w->live[i];
-    uint32_t offset = 1 + random_below(&w->random, live->bytes);
-    if (offset < live->bytes) {
-        ck_assert_int_ne(w->ops->free(w->a, live->p + offset), ALLOC_OK);
+/* Which bits of a word of the pool nothing depends on. */
+static uint32_t idle_bits(const struct alloc_ops *ops, const struct heap *h, uint32_t at) {
+    bool has_classes = ops != &bestfit_little_ops;
+    uint32_t b = h->first;
+    if (at < b) {
+        bool spare = at == offsetof(struct heap_classes, spare);
+        return has_classes && (spare || at >= classes_bytes(h->end)) ? ~0u : 0;
     }
-    unsigned char *wild = (unsigned char *)w->a - 64 + random_below(&w->random, 128 + 64);
-    if (wild < (unsigned char *)w->a + ((struct heap *)w->a)->first + 4) {
-        ck_assert_int_ne(w->ops->free(w->a, wild), ALLOC_OK);
+    while (b < h->top && at >= b + block_size(heap_get(h, b))) {
+        b += block_size(heap_get(h, b));
     }
-    unsigned char *top = (unsigned char *)w->a + ((struct heap *)w->a)->top + 4;
-    ck_assert_int_ne(w->ops->free(w->a, top + 8 * random_below(&w->random, 64)), ALLOC_OK);
+    uint32_t field = at - b;
+    uint32_t header = heap_get(h, b);
+    uint32_t bytes = block_size(header);
+    if (field == 0) {
+        return (header & HEAP_FREE) == 0 ? HEAP_ALIGNED | swallowing_bits(h, b) : 0;
+    }
+    if (b == h->top || (header & HEAP_FREE) == 0) {
+        return ~0u;
+    }
+    bool in_trie = ops == &bestfit_ops && !class_is_exact(bytes);
+    bool is_node = in_trie && heap_get(h, b + TRIE_LINK) != 0;
+    bool used = field == bytes - 4 || (has_classes && field == LIST_NEXT) ||
+                (has_classes && field == LIST_PREV && !is_node) ||
+                (is_node && field <= TRIE_LINK && field >= TRIE_CHILD) ||
+                (in_trie && field == TRIE_LINK);
+    return used ? 0 : ~0u;
 }
 
-static void world_step(struct world *w, uint32_t limit) {
-    uint32_t dice = random_below(&w->random, 16);
-    uint32_t i = w->live_count == 0 ? 0 : random_below(&w->random, w->live_count);
-    if (w->live_count == 0 || (dice < 7 && w->live_count < w->live_max)) {
-        world_alloc(w, limit);
-    } else if (dice < 12) {
-        world_free(w, i);
-    } else if (dice < 15) {
-        world_realloc(w, i, limit);
-    } else {
-        world_misuse(w, i);
+START_TEST(test_check_finds_every_flipped_bit) {
+    enum { BYTES = 6000 };
+    const struct alloc_ops *ops = heaps[_i % HEAP_COUNT];
+    uint64_t random = seed_of((uint64_t)_i);
+    struct heap *h = (struct heap *)worn_pool(ops, aligned_memory(BYTES, 8, 0), BYTES, &random);
+    uint32_t flipped = 0;
+    for (uint32_t at = 0; at < h->end; at += 4) {
+        uint32_t idle = idle_bits(ops, h, at);
+        for (uint32_t bit = 0; bit < 32; bit++) {
+            if ((idle >> bit & 1) == 0) {
+                heap_set(h, at, heap_get(h, at) ^ 1u << bit);
+                if (ops->check((struct alloc *)h) == NULL) {
+                    ck_abort_msg("%s: bit %u of word %u", ops->name, bit, at);
+                }
+                heap_set(h, at, heap_get(h, at) ^ 1u << bit);
+                flipped++;
+            }
+        }
     }
-    const char *broken = w->ops->check(w->a);
-    ck_assert_msg(broken == NULL, "%s", broken);
-}
-
-static void world_drain(struct world *w) {
-    while (w->live_count > 0) {
-        world_free(w, random_below(&w->random, w->live_count));
-        ck_assert_ptr_null(w->ops->check(w->a));
-    }
-}
-
-START_TEST(test_soak) {
-    static struct world w;
-    w = (struct world){.ops = heaps[_i % HEAP_COUNT], .random = seed + (uint64_t)_i};
-    uint32_t pool_bytes = 512u << random_below(&w.random, 7);
-    pool_bytes += random_below(&w.random, 64);
-    unsigned char *pool = memory + 4096 + random_below(&w.random, 8);
-    memset(memory, (int)random_next(&w.random) & 255, sizeof(memory));
-    pool_bytes = pool_bytes > w.ops->pool_max ? (uint32_t)w.ops->pool_max : pool_bytes;
-    w.a = w.ops->init(pool, pool_bytes, NULL);
-    ck_assert_ptr_nonnull(w.a);
-    size_t fresh = w.ops->largest(w.a);
-    w.live_max = 1 + random_below(&w.random, 600);
-    uint32_t limit = 1 + random_below(&w.random, (uint32_t)fresh);
-    unsigned char before = pool[-1];
-    unsigned char behind = pool[pool_bytes];
-    for (uint32_t step = 0; step < 1500; step++) {
-        world_step(&w, limit);
-    }
-    world_drain(&w);
-    ck_assert_uint_eq(w.ops->largest(w.a), fresh);
-    ck_assert_uint_eq(pool[-1], before);
-    ck_assert_uint_eq(pool[pool_bytes], behind);
+    EXPECT(flipped > 1000 && ops->check((struct alloc *)h) == NULL);
 }
 END_TEST
 
 int main(void) {
-    const char *text = getenv("HEAPRIG_SEED");
-    seed = text == NULL ? 1 : strtoull(text, NULL, 16);
-    printf("seed=%llx\n", (unsigned long long)seed);
     Suite *suite = suite_create("heap");
-    TCase *layout = tcase_create("layout");
-    tcase_add_loop_test(layout, test_layout, 0, HEAP_COUNT);
-    tcase_add_test(layout, test_control_structure_is_as_small_as_the_pool_allows);
-    tcase_add_test(layout, test_class_rows);
-    suite_add_tcase(suite, layout);
-    TCase *soak = tcase_create("soak");
-    tcase_set_timeout(soak, 120);
-    tcase_add_loop_test(soak, test_soak, 0, 20 * HEAP_COUNT);
-    suite_add_tcase(suite, soak);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    TCase *inside = tcase_create("inside");
+    tcase_set_timeout(inside, 60);
+    tcase_add_loop_test(inside, test_layout, 0, HEAP_COUNT);
+    tcase_add_test(inside, test_control_structure_is_as_small_as_the_pool_allows);
+    tcase_add_test(inside, test_class_rows);
+    tcase_add_test(inside, test_tlsf_looks_at_three);
+    tcase_add_loop_test(inside, test_best_fit_takes_the_smallest, 0, HEAP_COUNT - 1);
+    tcase_add_loop_test(inside, test_no_path_is_longer_than_the_bound, 0, 2);
+    tcase_add_loop_test(inside, test_realloc_in_place, 0, HEAP_COUNT);
+    tcase_add_loop_test(inside, test_realloc_keeps_alignment, 0, HEAP_COUNT);
+    tcase_add_loop_test(inside, test_regions, 0, HEAP_COUNT);
+    tcase_add_loop_test(inside, test_links_hide_no_dead_header, 0, HEAP_COUNT);
+    tcase_add_loop_test(inside, test_check_survives_damage, 0, 4 * HEAP_COUNT);
+    tcase_add_loop_test(inside, test_check_finds_every_flipped_bit, 0, 4 * HEAP_COUNT);
+    suite_add_tcase(suite, inside);
+    return run_suite(suite);
 }
