@@ -48,22 +48,29 @@ bool result_file_open(struct result_file *file, const char *path, struct problem
     return true;
 }
 
-bool result_file_commit(struct result_file *file, struct problem *problem) {
+static bool write_problem(const struct result_file *file, int reason, struct problem *problem) {
+    (void)unlink(file->beside);
+    return problem_set(problem, "%s: cannot write: %s; what was there before is whole", file->path,
+                       strerror(reason != 0 ? reason : EIO));
+}
+
+bool result_file_close(struct result_file *file, struct problem *problem) {
+    errno = 0;
     bool whole = fflush(file->stream) == 0 && ferror(file->stream) == 0;
-    int reason = whole ? 0 : errno;
-    if (fclose(file->stream) != 0 && whole) {
-        reason = errno;
-        whole = false;
-    }
+    int reason = errno;
+    whole &= fclose(file->stream) == 0;
     file->stream = NULL;
-    if (whole && rename(file->beside, file->path) != 0) {
-        reason = errno;
-        whole = false;
-    }
-    if (!whole) {
-        (void)unlink(file->beside);
-        return problem_set(problem, "%s: cannot write: %s; what was there before is whole",
-                           file->path, strerror(reason != 0 ? reason : EIO));
-    }
-    return true;
+    return whole || write_problem(file, reason != 0 ? reason : errno, problem);
+}
+
+bool result_file_publish(struct result_file *file, struct problem *problem) {
+    return rename(file->beside, file->path) == 0 || write_problem(file, errno, problem);
+}
+
+void result_file_drop(struct result_file *file) {
+    (void)unlink(file->beside);
+}
+
+bool result_file_commit(struct result_file *file, struct problem *problem) {
+    return result_file_close(file, problem) && result_file_publish(file, problem);
 }

@@ -227,28 +227,47 @@ static void flat_write(FILE *out, const struct row_set *set) {
     fputc('\n', out);
 }
 
-bool rows_write(const struct row_set *set, json_t *meta, const char *folder,
-                struct problem *problem) {
+static bool file_open(struct result_file *file, const char *folder, const char *name,
+                      const char *ending, struct problem *problem) {
     char path[480];
-    struct result_file file;
-    (void)snprintf(path, sizeof path, "%s/%s.tsv", folder, set->kind->name);
-    if (!result_file_open(&file, path, problem)) {
+    (void)snprintf(path, sizeof path, "%s/%s%s", folder, name, ending);
+    return result_file_open(file, path, problem);
+}
+
+static bool flat_file(const struct row_set *set, const char *folder, struct result_file *file,
+                      struct problem *problem) {
+    if (!file_open(file, folder, set->kind->name, ".tsv", problem)) {
         return false;
     }
-    flat_write(file.stream, set);
-    if (!result_file_commit(&file, problem)) {
-        return false;
-    }
-    (void)snprintf(path, sizeof path, "%s/%s.json", folder, set->kind->name);
-    if (!result_file_open(&file, path, problem)) {
+    flat_write(file->stream, set);
+    return result_file_close(file, problem);
+}
+
+static bool json_file(const struct row_set *set, json_t *meta, const char *folder,
+                      struct result_file *file, struct problem *problem) {
+    if (!file_open(file, folder, set->kind->name, ".json", problem)) {
         return false;
     }
     json_t *json = set_to_json(set, meta);
-    /* A failed write leaves the stream's error mark, which the commit sees. */
-    (void)json_dumpf(json, file.stream, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
-    fputc('\n', file.stream);
+    /* A failed write leaves the stream's error mark, which closing sees. */
+    (void)json_dumpf(json, file->stream, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+    fputc('\n', file->stream);
     json_decref(json);
-    return result_file_commit(&file, problem);
+    return result_file_close(file, problem);
+}
+
+bool rows_write(const struct row_set *set, json_t *meta, const char *folder,
+                struct problem *problem) {
+    struct result_file flat;
+    struct result_file json;
+    if (!flat_file(set, folder, &flat, problem)) {
+        return false;
+    }
+    if (!json_file(set, meta, folder, &json, problem)) {
+        result_file_drop(&flat);
+        return false;
+    }
+    return result_file_publish(&flat, problem) && result_file_publish(&json, problem);
 }
 
 static double real_from_json(const json_t *json) {

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ * commands_test.c - the program from outside: what it prints, writes and exits with, and that all
+ * machines place alike. */
+#include "meta.h"
+#include "rows.h"
+#include "test_trace.h"
+
+#include "../alloc/alloc.h"
+
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/heaprig_commands_XXXXXX";
+static char output[1 << 16]; /* of the last command, stdout and stderr */
+
+static void folder_make(void) {
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static void folder_drop(void) {
+    char command[128];
+    (void)snprintf(command, sizeof command, "rm -rf %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static const char *environment(const char *name, const char *otherwise) {
+    const char *value = getenv(name);
+    return value != NULL ? value : otherwise;
+}
+
+/* Runs a shell command, keeps what it says, returns its exit status. */
+static int shell(const char *command) {
+    FILE *pipe = popen(command, "r");
+    ck_assert_ptr_nonnull(pipe);
+    size_t length = fread(output, 1, sizeof output - 1, pipe);
+    output[length] = '\0';
+    int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+/* `heaprig ARGUMENTS`; every "@" stands for the test's folder. */
+static int heaprig(const char *arguments) {
+    char command[2048];
+    char *end =
+        command + snprintf(command, sizeof command, "%s %s/heaprig ",
+                           environment("HEAPRIG_RUN", ""), environment("HEAPRIG_BUILD", "build"));
+    for (const char *c = arguments; *c != '\0'; c++) {
+        end += snprintf(end, (size_t)(command + sizeof command - end), "%.*s", *c == '@' ? 99 : 1,
+                        *c == '@' ? folder : c);
+    }
+    (void)snprintf(end, (size_t)(command + sizeof command - end), " 2>&1 </dev/null");
+    return shell(command);
+}
+
+#define HEAPRIG(wanted, arguments)                                                                 \
+    do {                                                                                           \
+        int status = heaprig(arguments);                                                           \
+        ck_assert_msg(status == (wanted), "heaprig %s: exit %d, expected %d\n%s", arguments,       \
+                      status, wanted, output);                                                     \
+    } while (0)
+#define SAYS(text)                                                                                 \
+    ck_assert_msg(strstr(output, text) != NULL, "expected '%s' in:\n%s", text, output)
+
+START_TEST(bench_measures_and_writes) {
+    if (meta_unfit_reason() != NULL) { /* then it must say so and write nothing */
+        HEAPRIG(2, "bench -a bump -t gen:lifo:1:1000 -o @/results");
+        SAYS(meta_unfit_reason());
+        HEAPRIG(2, "compare @/results/bench.json @/results/bench.json");
+        return;
+    }
+    HEAPRIG(0, "bench -a bump,bestfit,bestfit_little -t gen:uniform:1:2000,gen:embedded:2:3000 "
+               "--rounds 3 -o @/results --seed 0x10");
+    SAYS("seed=16");
+    SAYS("net time, ns/op");
+    SAYS("null replay");
+    SAYS("'-' bestfit_little: gen:uniform:1:2000: peak of");
+    HEAPRIG(0, "compare @/results @/results");
+    SAYS("5 rows compared: 0 exact figures worse");
+    HEAPRIG(0, "bench -a bestfit -t gen:embedded:2:3000 --exact -o @/exact");
+    HEAPRIG(0, "compare @/exact/bench.json @/results/bench.json");
+    SAYS("1 rows compared: 0 exact");
+    SAYS("is new");
+    HEAPRIG(1, "compare @/results/bench.json @/exact/bench.json");
+    SAYS("is gone");
+    HEAPRIG(0, "bench -a bestfit -t gen:embedded:2:3000 --exact --first 1000 -o @/short");
+    HEAPRIG(1, "compare @/exact @/short");
+    SAYS("cannot be compared: ");
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/results/footprint/bump.gen:uniform:1:2000.tsv", folder);
+    ck_assert_int_eq(access(path, R_OK), 0);
+    (void)snprintf(path, sizeof path, "%s/results/latency/bump.gen:uniform:1:2000.tsv", folder);
+    ck_assert_int_eq(access(path, R_OK), 0);
+}
+END_TEST
+
+START_TEST(fit_measures_and_writes) {
+    if (meta_unfit_reason() != NULL) {
+        HEAPRIG(2, "fit -a bestfit -t gen:lifo:1:1000 -o @/results");
+        SAYS(meta_unfit_reason());
+        return;
+    }
+    HEAPRIG(0, "fit -a bestfit,bump -t gen:lifo:1:2000 -o @/results");
+    SAYS("floor");
+    SAYS("'-' bump: gen:lifo:1:2000: it never frees");
+    HEAPRIG(0, "compare @/results @/results");
+    SAYS("1 rows compared");
+}
+END_TEST
+
+START_TEST(bad_input_exits_2) {
+    static const struct {
+        const char *arguments, *says;
+    } rows[] = {
+        {"bench -a bestfitt -t gen:lifo", "bestfit"},
+        {"bench -t gen:nothing", "nothing"},
+        {"bench -t @/missing.hrt -a bump --checked", "missing.hrt"},
+        {"bench --rounds 0", "expected a number from 1 to 99"},
+        {"bench --rounds x", "expected a number"},
+        {"bench --touch all", "expected none, edges or whole"},
+        {"bench -a bump,bump -t gen:lifo", "two allocators"},
+        {"bench -a bump -t gen:lifo,gen:lifo", "second trace"},
+        {"bench --nonsense", "nonsense"},
+        {"fit -n 0", "expected a number"},
+        {"compare @", "expected two results"},
+        {"compare @ @", "expected results"},
+        {"compare @ /dev/null", "expected two folders or two files"},
+        {"compare /dev/null /dev/null", "/dev/null:1"},
+        {"digest -t gen:nothing", "nothing"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        HEAPRIG(2, rows[i].arguments);
+        SAYS(rows[i].says);
+    }
+    if (meta_unfit_reason() == NULL) {
+        HEAPRIG(2, "bench -a bump -t gen:lifo:1:1000 -o /proc/heaprig");
+        SAYS("/proc/heaprig");
+    }
+}
+END_TEST
+
+START_TEST(checked_finds_the_overlap) {
+    char command[256];
+    HEAPRIG(0, "bench --checked -a bestfit,membox -t gen:embedded:3:3000");
+    SAYS("bestfit on gen:embedded:3:3000: sound, 3000 ops");
+    (void)snprintf(command, sizeof command, "bench --checked -t gen:uniform:1:500 -a %s/%s",
+                   environment("HEAPRIG_BUILD", "build"), "fuzz/canary_plugin.so");
+    HEAPRIG(0, command);
+    ck_assert_int_eq(setenv("HEAPRIG_CANARY", "OVERLAPS", 1), 0);
+    HEAPRIG(1, command);
+    SAYS("BROKEN: ");
+    SAYS("op ");
+    SAYS("overlaps");
+}
+END_TEST
+
+START_TEST(list_names_all) {
+    HEAPRIG(0, "list");
+    size_t count;
+    const struct alloc_ops *const *ops = alloc_registry(&count);
+    for (size_t i = 0; i < count; i++) {
+        SAYS(ops[i]->name);
+    }
+    SAYS("embedded");
+}
+END_TEST
+
+/* Own allocators place alike on every machine: the digests of this build and of the other builds
+ * that exist here are the same text. */
+START_TEST(digests_are_the_machine_s_none) {
+    static const struct {
+        const char *program, *runner;
+    } builds[] = {{"build/heaprig", ""}, {"build/arm/heaprig", "qemu-arm -L build/sysroot-armhf "}};
+    static char own[sizeof output];
+    const char *arguments = "digest -t gen:embedded:7:5000,gen:uniform:7:5000,gen:comb:7:2000,"
+                            "gen:realloc_growth:7:3000";
+    HEAPRIG(0, arguments);
+    memcpy(own, output, sizeof own);
+    SAYS("bestfit\tgen:embedded:7:5000\t");
+    HEAPRIG(0, arguments);
+    ck_assert_str_eq(output, own);
+    for (size_t i = 0; i < 2; i++) {
+        char command[512];
+        (void)snprintf(
+            command, sizeof command,
+            "test -x %s && test -z \"$(find alloc trace bench -name '*.[ch]' -newer %s)\"",
+            builds[i].program, builds[i].program);
+        if (shell(command) != 0) {
+            printf("skipped: no %s as new as the sources to compare digests with\n",
+                   builds[i].program);
+            continue;
+        }
+        (void)snprintf(command, sizeof command, "%s%s %s", builds[i].runner, builds[i].program,
+                       arguments);
+        ck_assert_int_eq(shell(command), 0);
+        ck_assert_str_eq(output, own);
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("commands");
+    TCase *tcase = tcase_create("commands");
+    suite_add_tcase(suite, tcase);
+    tcase_set_timeout(tcase, 120);
+    tcase_add_checked_fixture(tcase, folder_make, folder_drop);
+    tcase_add_test(tcase, bench_measures_and_writes);
+    tcase_add_test(tcase, fit_measures_and_writes);
+    tcase_add_test(tcase, bad_input_exits_2);
+    tcase_add_test(tcase, checked_finds_the_overlap);
+    tcase_add_test(tcase, list_names_all);
+    tcase_add_test(tcase, digests_are_the_machine_s_none);
+    return test_main(suite);
+}
