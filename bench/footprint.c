@@ -129,7 +129,7 @@ static void sample_split(struct footprint *f, struct footprint_sample *sample) {
     sample->meta = walk.meta + walk.block_bytes - walk.usable_bytes;
     sample->internal = walk.usable_bytes - f->live;
     sample->external = wilderness_drop(f, &walk);
-    sample->unusable = unusable_share(f, sample->op + 1);
+    sample->unusable = unusable_share(f, (size_t)sample->op + 1);
 }
 
 static void sample_take(struct footprint *f, size_t op) {
