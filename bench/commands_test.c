@@ -113,7 +113,7 @@ START_TEST(bad_input_exits_2) {
         const char *arguments, *says;
     } rows[] = {
         {"bench -a bestfitt -t gen:lifo", "bestfit"},
-        {"bench -t gen:nothing", "nothing"},
+        {"bench -t gen:nothing --checked", "nothing"},
         {"bench -t @/missing.hrt -a bump --checked", "missing.hrt"},
         {"bench --rounds 0", "expected a number from 1 to 99"},
         {"bench --rounds x", "expected a number"},

@@ -222,8 +222,7 @@ END_TEST
 static void square_or_die(void *ctx, size_t job, void *result) {
     const size_t *deadly = ctx;
     if (job == *deadly) {
-        (void)signal(SIGSEGV, SIG_DFL);
-        (void)raise(SIGSEGV);
+        (void)raise(SIGKILL); /* as deadly as any, and leaves no core */
     }
     *(size_t *)result = job * job;
 }
@@ -243,7 +242,7 @@ START_TEST(a_crash_costs_its_job_only) {
         ck_assert_int_eq(jobs[i].done, i != deadly);
         ck_assert_uint_eq(((size_t *)results)[i], i == deadly ? 0 : i * i);
     }
-    ck_assert_int_eq(jobs[deadly].signal, SIGSEGV);
+    ck_assert_int_eq(jobs[deadly].signal, SIGKILL);
     workers_release(&workers, results, jobs);
 }
 END_TEST

@@ -159,7 +159,7 @@ START_TEST(plans_follow_capabilities) {
     kind.pool_max = 32768;
     ck_assert_uint_le(plan_of(&kind, &trace).pool_bytes, 32768);
     ck_assert_uint_gt(plan_of(&kind, &trace).pool_bytes, 32768 - 8);
-    kind.pool_max = peak;
+    kind.pool_max = (size_t)peak;
     struct stage_plan plan;
     char why_not[STAGE_WHY_BYTES];
     ck_assert(!stage_plan_make(&kind, &trace, &plan, why_not));
