@@ -12,6 +12,7 @@
  *                   to r free every block whose start is no multiple of 2^k, then allocate
  *                   m / 2^(k+1) blocks of 2^k. In a buddy system no such block fits where others
  *                   lay, so they follow at the end:
+ *                   (the starts are those a buddy system gives; so the ops are aimed at no other)
  *                     k = 1   [1].[1].[1].[1].|[2 ][2 ]        m + m/2 units
  *                     k = 2   [1]...[1]...    |[2 ]  |[4     ]  m + m/2 + m/2
  */
