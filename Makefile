@@ -43,6 +43,8 @@ library_c := $(filter-out %_main.c %_test.c %_preload.c %_plugin.c,$(all_c))
 alloc_o   := $(patsubst %.c,$(B)/%.o,$(filter alloc/%,$(library_c)))
 library_o := $(patsubst %.c,$(B)/%.o,$(library_c))
 programs  := $(patsubst bench/%_main.c,$(B)/%,$(wildcard bench/*_main.c))
+# Google Benchmark is a library of the machine's own, so there is no gbench for another.
+programs  := $(if $(filter native,$(ARCH)),$(programs),$(filter-out $(B)/gbench,$(programs)))
 preloads  := $(patsubst trace/%_preload.c,$(B)/libheaprig_%.so,$(wildcard trace/*_preload.c))
 plugins   := $(patsubst %_plugin.c,$(B)/%_plugin.so,$(filter %_plugin.c,$(all_c)))
 tests     := $(patsubst %.c,$(B)/%,$(filter %_test.c,$(all_c)))
@@ -84,6 +86,10 @@ $(B)/%.o: %.c | $(deps_ok)
 	@mkdir -p $(@D)
 	$(CC) $(compile_flags) -MMD -MP -c $< -o $@
 
+$(B)/%.o: %.cc | $(deps_ok)
+	@mkdir -p $(@D)
+	$(CC) $(patsubst -std=%,-std=c++17,$(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(compile_flags))) -MMD -MP -c $< -o $@
+
 $(B)/libheaprig.a: $(library_o)
 	@rm -f $@
 	ar rcs $@ $^
@@ -92,6 +98,8 @@ $(BASELINE_A): tools/renamed_jemalloc.sh $(wildcard $(shell $(CC) -print-file-na
 	@mkdir -p $(@D)
 	tools/renamed_jemalloc.sh $(CC) $@
 
+$(B)/gbench: $(B)/bench/gbench_shim.o
+$(B)/gbench: libs := -lbenchmark -lstdc++ $(libs)
 $(programs): $(B)/%: $(B)/bench/%_main.o $(B)/libheaprig.a $(BASELINE_A)
 	$(CC) $(link_flags) -rdynamic $^ $(libs) -o $@
 

@@ -13,13 +13,14 @@
  * would hold nothing; further bookkeeping comes out of the pool.
  *
  * The arena is bound to the calling thread, so that calls take jemalloc's fast path through the
- * thread cache; a call on another heap than the last flushes the cache and binds anew. A request
- * that fails gets a second chance with the cache flushed.
+ * thread cache; a call on another heap than the last flushes the cache and binds anew.
  *
- * jep_malloc_conf: one automatic arena (unused by heaps); freed pages are joined at once (decay 0)
- * and extents of separate hook calls may be joined (retain off), which small pools live on. Blocks
- * of 16 KiB and more still get a page more than they need and start at a random line of it: where
- * they lie differs from run to run, how many fit does not.
+ * jep_malloc_conf: one automatic arena, which no heap uses. Freed pages wait for a request of their
+ * kind, however long (decay -1), as they do for 10 s with jemalloc's defaults; a request that finds
+ * no memory has the cache flushed and all free pages joined, and is tried once more. Extents of
+ * separate hook calls may be joined (retain off), which small pools live on. Blocks of 16 KiB and
+ * more get a page more than they need and start at a random line of it: where they lie differs
+ * from run to run, how many fit does not.
  */
 #include "baseline.h"
 
@@ -57,7 +58,7 @@ WEAK size_t jep_malloc_usable_size(const void *p);
 
 /* jemalloc reads its options here when the program starts. */
 extern const char *jep_malloc_conf;
-const char *jep_malloc_conf = "narenas:1,retain:false,dirty_decay_ms:0,muzzy_decay_ms:0";
+const char *jep_malloc_conf = "narenas:1,retain:false,dirty_decay_ms:-1,muzzy_decay_ms:0";
 
 struct alloc {
     struct extent_hooks hooks; /* first: a hook gets its address */
@@ -191,10 +192,16 @@ static inline bool heap_bound(struct alloc *a) {
     return __builtin_expect(bound == a, 1) || heap_bind(a);
 }
 
-static bool arena_destroy(unsigned arena) {
+/* "arena.ARENA.VERB" */
+static bool arena_do(unsigned arena, const char *verb) {
     char name[MALLCTL_NAME_BYTES];
-    (void)snprintf(name, sizeof name, "arena.%u.destroy", arena);
+    (void)snprintf(name, sizeof name, "arena.%u.%s", arena, verb);
     return jep_mallctl(name, NULL, NULL, NULL, 0) == 0;
+}
+
+/* Joins all free pages of the bound heap: true when a request that failed is worth another try. */
+__attribute__((noinline)) static bool heap_gather(const struct alloc *a) {
+    return cache_flush() && arena_do(a->arena, "purge");
 }
 
 /* Destroys the heap and leaves its memory alone. False when another thread still uses it. */
@@ -205,7 +212,7 @@ static bool heap_end(struct alloc *a) {
             return false;
         }
     }
-    if (!arena_destroy(a->arena)) {
+    if (!arena_do(a->arena, "destroy")) {
         return false;
     }
     if (a->outside != NULL) {
@@ -280,7 +287,7 @@ static void *pool_alloc(struct alloc *a, size_t bytes) {
         return NULL;
     }
     void *p = jep_malloc(bytes);
-    if (__builtin_expect(p == NULL, 0) && cache_flush()) {
+    if (__builtin_expect(p == NULL, 0) && heap_gather(a)) {
         p = jep_malloc(bytes);
     }
     return p;
@@ -294,7 +301,7 @@ static void *pool_alloc_aligned(struct alloc *a, size_t bytes, size_t align) {
         return NULL;
     }
     void *p = jep_memalign(align, bytes);
-    if (p == NULL && cache_flush()) {
+    if (p == NULL && heap_gather(a)) {
         p = jep_memalign(align, bytes);
     }
     return p;
@@ -309,7 +316,7 @@ static void *pool_realloc(struct alloc *a, void *p, size_t bytes) {
         return NULL;
     }
     void *moved = jep_realloc(p, bytes);
-    if (__builtin_expect(moved == NULL, 0) && cache_flush()) {
+    if (__builtin_expect(moved == NULL, 0) && heap_gather(a)) {
         moved = jep_realloc(p, bytes);
     }
     return moved;
