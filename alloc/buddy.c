@@ -36,72 +36,116 @@ extern const struct alloc_ops buddy_ops;
 
 /* ---- free pieces ---- */
 
-static inline void piece_insert(struct alloc *a, uint32_t unit, uint32_t order) {
-    ALLOC_ASSERT((unit & ((1u << order) - 1)) == 0 && unit + (1u << order) <= a->units);
-    uint32_t next = a->head[order];
-    *link_of(a, unit) = (struct link){next, NO_UNIT};
+/* Addresses that fields of the control structure lead to. A function that works on several pieces
+ * looks them up once; it could not otherwise keep them over a write to a link. */
+struct view {
+    struct alloc *a;
+    uint8_t *states;
+    uintptr_t links;
+    uintptr_t link_bytes;
+};
+
+static inline struct view view_of(struct alloc *a) {
+    return (struct view){a, states_of(a), (uintptr_t)link_of(a, 0), (uintptr_t)1 << a->link_log};
+}
+
+static inline struct link *view_link(struct view v, uint32_t unit) {
+    return (struct link *)(v.links + unit * v.link_bytes);
+}
+
+static inline void piece_insert(struct view v, uint32_t unit, uint32_t order) {
+    ALLOC_ASSERT((unit & ((1u << order) - 1)) == 0 && unit + (1u << order) <= v.a->units);
+    uint32_t next = v.a->head[order];
+    *view_link(v, unit) = (struct link){next, NO_UNIT};
     if (next != NO_UNIT) {
-        link_of(a, next)->prev = unit;
+        view_link(v, next)->prev = unit;
     }
-    a->head[order] = unit;
-    a->order_mask |= 1u << order;
-    states_of(a)[unit] = (uint8_t)(FREE | order);
+    v.a->head[order] = unit;
+    v.a->order_mask |= 1u << order;
+    v.states[unit] = (uint8_t)(FREE | order);
 }
 
 /* Leaves the piece's state to the caller, who will overwrite it. */
-static inline void piece_remove(struct alloc *a, uint32_t unit, uint32_t order) {
-    ALLOC_ASSERT(states_of(a)[unit] == (FREE | order));
-    struct link link = *link_of(a, unit);
+static inline void piece_remove(struct view v, uint32_t unit, uint32_t order) {
+    ALLOC_ASSERT(v.states[unit] == (FREE | order));
+    struct link link = *view_link(v, unit);
     if (link.next != NO_UNIT) {
-        link_of(a, link.next)->prev = link.prev;
+        view_link(v, link.next)->prev = link.prev;
     }
     if (link.prev != NO_UNIT) {
-        link_of(a, link.prev)->next = link.next;
+        view_link(v, link.prev)->next = link.next;
         return;
     }
-    a->head[order] = link.next;
+    v.a->head[order] = link.next;
     if (link.next == NO_UNIT) {
-        a->order_mask &= ~(1u << order);
+        v.a->order_mask &= ~(1u << order);
     }
+}
+
+/* Takes the first piece of a list that is not empty. */
+static inline uint32_t piece_pop(struct view v, uint32_t order) {
+    uint32_t unit = v.a->head[order];
+    ALLOC_ASSERT(v.states[unit] == (FREE | order));
+    uint32_t next = view_link(v, unit)->next;
+    v.a->head[order] = next;
+    if (next != NO_UNIT) {
+        view_link(v, next)->prev = NO_UNIT;
+    } else {
+        v.a->order_mask ^= 1u << order;
+    }
+    return unit;
 }
 
 /* Gives back a piece whose state is INTERIOR already, joined with its buddies:
  *   |  piece  |  buddy  |   or   |  buddy  |  piece  |   ->   |       piece       |   and again */
-static void piece_free(struct alloc *a, uint32_t unit, uint32_t order) {
-    uint8_t *states = states_of(a);
+static inline void piece_free(struct view v, uint32_t unit, uint32_t order) {
+    uint32_t units = v.a->units;
     uint32_t buddy = unit ^ 1u << order;
-    while (buddy < a->units && states[buddy] == (FREE | order)) {
-        piece_remove(a, buddy, order);
-        states[buddy] = INTERIOR;
+    while (buddy < units && v.states[buddy] == (FREE | order)) {
+        piece_remove(v, buddy, order);
+        v.states[buddy] = INTERIOR;
         unit &= buddy;
         order++;
         buddy = unit ^ 1u << order;
     }
-    piece_insert(a, unit, order);
+    piece_insert(v, unit, order);
 }
 
 /* Puts [unit, end) into the lists when no piece of it can have a free buddy outside. */
-static inline void range_insert(struct alloc *a, uint32_t unit, uint32_t end) {
+static inline void range_insert(struct view v, uint32_t unit, uint32_t end) {
     while (unit < end) {
         uint32_t order = piece_order(unit, end);
-        piece_insert(a, unit, order);
+        piece_insert(v, unit, order);
         unit += 1u << order;
     }
 }
 
+/* Puts the upper halves that are left when a piece of `order` is split down to `wanted` into the
+ * lists, all of which are empty: there would have been no need to split otherwise.
+ *   |wanted| wanted |  wanted + 1  |           wanted + 2 = order - 1           | */
+static inline void halves_insert(struct view v, uint32_t unit, uint32_t wanted, uint32_t order) {
+    v.a->order_mask |= (1u << order) - (1u << wanted);
+    for (; wanted < order; wanted++) {
+        uint32_t half = unit + (1u << wanted);
+        ALLOC_ASSERT(v.a->head[wanted] == NO_UNIT);
+        v.a->head[wanted] = half;
+        *view_link(v, half) = (struct link){NO_UNIT, NO_UNIT};
+        v.states[half] = (uint8_t)(FREE | wanted);
+    }
+}
+
 /* Gives back [unit, end), whose states are INTERIOR. */
-static void range_free(struct alloc *a, uint32_t unit, uint32_t end) {
+static void range_free(struct view v, uint32_t unit, uint32_t end) {
     while (unit < end) {
         uint32_t order = piece_order(unit, end);
-        piece_free(a, unit, order);
+        piece_free(v, unit, order);
         unit += 1u << order;
     }
 }
 
 /* ---- runs ---- */
 
-static inline void pieces_mark(struct alloc *a, uint32_t unit, uint32_t end, uint32_t kind) {
-    uint8_t *states = states_of(a);
+static inline void pieces_mark(uint8_t *states, uint32_t unit, uint32_t end, uint32_t kind) {
     for (; unit < end; kind = CONT) {
         uint32_t order = piece_order(unit, end);
         states[unit] = (uint8_t)(kind | order);
@@ -110,23 +154,13 @@ static inline void pieces_mark(struct alloc *a, uint32_t unit, uint32_t end, uin
 }
 
 /* Makes [unit, end) a live run; align_log is 0 for what alloc() hands out. */
-static void run_mark(struct alloc *a, uint32_t unit, uint32_t end, uint32_t align_log) {
+static void run_mark(uint8_t *states, uint32_t unit, uint32_t end, uint32_t align_log) {
     if (align_log == 0) {
-        pieces_mark(a, unit, end, HEAD);
+        pieces_mark(states, unit, end, HEAD);
     } else {
-        states_of(a)[unit] = (uint8_t)(ALIGNED | align_log);
-        pieces_mark(a, unit + 1, end, CONT);
+        states[unit] = (uint8_t)(ALIGNED | align_log);
+        pieces_mark(states, unit + 1, end, CONT);
     }
-}
-
-/* Where the run that starts at `unit` ends. */
-static uint32_t run_end(const struct alloc *a, uint32_t unit) {
-    const uint8_t *states = states_of(a);
-    ALLOC_ASSERT(states[unit] >= HEAD);
-    do {
-        unit += 1u << state_order(states[unit]);
-    } while ((states[unit] & ~ORDER_MASK) == CONT);
-    return unit;
 }
 
 static uint32_t run_align_log(const struct alloc *a, uint32_t unit) {
@@ -135,14 +169,14 @@ static uint32_t run_align_log(const struct alloc *a, uint32_t unit) {
 }
 
 static inline void run_free(struct alloc *a, uint32_t unit) {
-    uint8_t *states = states_of(a);
-    uint8_t state = states[unit];
+    struct view v = view_of(a);
+    uint8_t state = v.states[unit];
     do {
         uint32_t order = state_order(state);
         uint32_t next = unit + (1u << order);
-        states[unit] = INTERIOR;
-        state = states[next];
-        piece_free(a, unit, order);
+        v.states[unit] = INTERIOR;
+        state = v.states[next];
+        piece_free(v, unit, order);
         unit = next;
     } while ((state & ~ORDER_MASK) == CONT);
 }
@@ -157,7 +191,7 @@ static void units_format(struct alloc *a, uint32_t units) {
         a->head[order] = NO_UNIT;
     }
     __builtin_memset(states_of(a), INTERIOR, (size_t)units + 1);
-    range_insert(a, 0, units);
+    range_insert(view_of(a), 0, units);
 }
 
 static struct alloc *buddy_init(void *pool, size_t pool_bytes, const struct alloc_cfg *cfg) {
@@ -206,6 +240,14 @@ static uint32_t order_find(const struct alloc *a, uint32_t order) {
     return orders != 0 ? (uint32_t)__builtin_ctz(orders) : NO_UNIT;
 }
 
+/* Leaves a run of `units` of a live piece and gives back the rest. */
+static __attribute__((noinline)) void piece_trim(struct alloc *a, uint32_t unit, uint32_t units,
+                                                 uint32_t order) {
+    struct view v = view_of(a);
+    pieces_mark(v.states, unit, unit + units, HEAD);
+    range_insert(v, unit + units, unit + (1u << order));
+}
+
 /* A run from this area alone, or NULL. */
 static inline void *area_alloc(struct alloc *a, size_t bytes) {
     if (bytes - 1 >= a->span) {
@@ -217,11 +259,13 @@ static inline void *area_alloc(struct alloc *a, size_t bytes) {
     if (order == NO_UNIT) {
         return NULL;
     }
-    uint32_t unit = a->head[order];
-    uint32_t end = unit + (manages_pages(a) ? units : 1u << wanted);
-    piece_remove(a, unit, order);
-    pieces_mark(a, unit, end, HEAD);
-    range_insert(a, end, unit + (1u << order));
+    struct view v = view_of(a);
+    uint32_t unit = piece_pop(v, order);
+    halves_insert(v, unit, wanted, order);
+    v.states[unit] = (uint8_t)(HEAD | wanted);
+    if (manages_pages(a) && units != 1u << wanted) {
+        piece_trim(a, unit, units, wanted);
+    }
     return unit_at(a, unit);
 }
 
@@ -242,13 +286,14 @@ static void *buddy_alloc(struct alloc *a, size_t bytes) {
 /* Cuts the run [unit, end) from a free piece that contains it. */
 static void *piece_cut(struct alloc *a, uint32_t piece, uint32_t unit, uint32_t end,
                        uint32_t align_log) {
-    uint32_t order = state_order(states_of(a)[piece]);
+    struct view v = view_of(a);
+    uint32_t order = state_order(v.states[piece]);
     uint32_t piece_end = piece + (1u << order);
     ALLOC_ASSERT(piece <= unit && unit < end && end <= piece_end);
-    piece_remove(a, piece, order);
-    range_insert(a, piece, unit);
-    run_mark(a, unit, end, align_log);
-    range_insert(a, end, piece_end);
+    piece_remove(v, piece, order);
+    range_insert(v, piece, unit);
+    run_mark(v.states, unit, end, align_log);
+    range_insert(v, end, piece_end);
     return unit_at(a, unit);
 }
 
@@ -434,14 +479,14 @@ static bool resize_plan_run(const struct alloc *a, struct resize *r, uint32_t un
 
 /* Takes [low, high) out of the lists, moves the payload, and gives back what the run leaves. */
 static void *resize_do(struct alloc *a, const struct resize *r) {
-    uint8_t *states = states_of(a);
+    struct view v = view_of(a);
     ALLOC_ASSERT(r->low <= r->to && r->to_end <= r->high);
     for (uint32_t unit = r->low; unit < r->high;) {
-        uint32_t order = state_order(states[unit]);
-        if (state_is_free(states[unit])) {
-            piece_remove(a, unit, order);
+        uint32_t order = state_order(v.states[unit]);
+        if (state_is_free(v.states[unit])) {
+            piece_remove(v, unit, order);
         }
-        states[unit] = INTERIOR;
+        v.states[unit] = INTERIOR;
         unit += 1u << order;
     }
     void *to = unit_at(a, r->to);
@@ -449,9 +494,9 @@ static void *resize_do(struct alloc *a, const struct resize *r) {
         size_t kept_units = r->from_end - r->from;
         __builtin_memmove(to, unit_at(a, r->from), kept_units << a->unit_log);
     }
-    run_mark(a, r->to, r->to_end, r->align_log);
-    range_free(a, r->low, r->to);
-    range_free(a, r->to_end, r->high);
+    run_mark(v.states, r->to, r->to_end, r->align_log);
+    range_free(v, r->low, r->to);
+    range_free(v, r->to_end, r->high);
     return to;
 }
 
@@ -499,38 +544,6 @@ static void *buddy_realloc(struct alloc *a, void *p, size_t bytes) {
         run_free(area, unit);
     }
     return moved;
-}
-
-/* ---- looking at it ---- */
-
-static bool area_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx) {
-    uintptr_t begin = area_begin(&a->area);
-    struct alloc_piece trim = {ALLOC_PIECE_META, (void *)begin, base_of(a) - begin, NULL, 0};
-    if (trim.bytes > 0 && !visit(ctx, &trim)) {
-        return false;
-    }
-    uint32_t end;
-    for (uint32_t unit = 0; unit < a->units; unit = end) {
-        uint8_t state = states_of(a)[unit];
-        bool live = state >= HEAD;
-        end = live ? run_end(a, unit) : unit + (1u << state_order(state));
-        size_t bytes = (size_t)(end - unit) << a->unit_log;
-        void *start = unit_at(a, unit);
-        struct alloc_piece piece = {live ? ALLOC_PIECE_LIVE : ALLOC_PIECE_FREE, start, bytes,
-                                    live ? start : NULL, bytes};
-        if (!visit(ctx, &piece)) {
-            return false;
-        }
-    }
-    struct alloc_piece control = {ALLOC_PIECE_META, a, a->area.bytes - a->area.lead, NULL, 0};
-    return visit(ctx, &control);
-}
-
-static void buddy_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx) {
-    const struct alloc *area = a;
-    while (area != NULL && area_walk(area, visit, ctx)) {
-        area = region_next(area);
-    }
 }
 
 static void buddy_stats(const struct alloc *a, struct alloc_stats *out) {

@@ -40,7 +40,8 @@ _Static_assert(offsetof(struct alloc, head) == 52, "the same layout on every mac
 _Static_assert(sizeof(struct link) == 1 << LINK_LOG && sizeof(struct link) <= UNIT_MIN,
                "links fit into the smallest free piece");
 
-/* The check() of buddy_ops. */
+/* Of buddy_ops, in buddy_check.c. */
+void buddy_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx);
 const char *buddy_check(const struct alloc *a);
 
 /* ---- arithmetic ---- */
@@ -101,6 +102,16 @@ static inline bool state_is_free(uint8_t state) {
 
 static inline uint32_t state_order(uint8_t state) {
     return state < ALIGNED ? state & (uint32_t)ORDER_MASK : 0;
+}
+
+/* Where the run that starts at `unit` ends. */
+static inline uint32_t run_end(const struct alloc *a, uint32_t unit) {
+    const uint8_t *states = states_of(a);
+    ALLOC_ASSERT(states[unit] >= HEAD);
+    do {
+        unit += 1u << state_order(states[unit]);
+    } while ((states[unit] & ~ORDER_MASK) == CONT);
+    return unit;
 }
 
 static inline struct alloc *region_next(const struct alloc *a) {

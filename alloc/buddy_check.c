@@ -1,13 +1,45 @@
 /* SPDX-License-Identifier: MIT
  *
- * buddy_check.c - the invariants of the buddy system
+ * buddy_check.c - looks at a buddy system without changing it: walk() and check()
  *
- * Goes from what can be believed to what depends on it: the seal of an area, the geometry that
- * follows from its size, the states of its units, the lists. So nothing outside the areas is read,
- * and no loop is longer than there are units. It cannot see damage that leaves a sound state, such
- * as a run that lost its last piece to its neighbour.
+ * check() goes from what can be believed to what depends on it: the seal of an area, the geometry
+ * that follows from its size, the states of its units, the lists. So nothing outside the areas is
+ * read, and no loop is longer than there are units. It cannot see damage that leaves a sound state,
+ * such as a run that lost its last piece to its neighbour.
  */
 #include "buddy.h"
+
+static bool area_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx) {
+    uintptr_t begin = area_begin(&a->area);
+    struct alloc_piece trim = {ALLOC_PIECE_META, (void *)begin, base_of(a) - begin, NULL, 0};
+    if (trim.bytes > 0 && !visit(ctx, &trim)) {
+        return false;
+    }
+    uint32_t end;
+    for (uint32_t unit = 0; unit < a->units; unit = end) {
+        uint8_t state = states_of(a)[unit];
+        bool live = state >= HEAD;
+        end = live ? run_end(a, unit) : unit + (1u << state_order(state));
+        size_t bytes = (size_t)(end - unit) << a->unit_log;
+        void *start = unit_at(a, unit);
+        struct alloc_piece piece = {live ? ALLOC_PIECE_LIVE : ALLOC_PIECE_FREE, start, bytes,
+                                    live ? start : NULL, bytes};
+        if (!visit(ctx, &piece)) {
+            return false;
+        }
+    }
+    struct alloc_piece control = {ALLOC_PIECE_META, a, a->area.bytes - a->area.lead, NULL, 0};
+    return visit(ctx, &control);
+}
+
+void buddy_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx) {
+    const struct alloc *area = a;
+    while (area != NULL && area_walk(area, visit, ctx)) {
+        area = region_next(area);
+    }
+}
+
+/* ---- check ---- */
 
 static const char *geometry_check(const struct alloc *a) {
     uint32_t unit_bytes = a->area.unit_bytes;
