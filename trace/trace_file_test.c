@@ -127,7 +127,8 @@ START_TEST(slots_come_back_numbered_by_the_rule) {
 END_TEST
 
 START_TEST(a_trace_without_ops_is_kept) {
-    struct trace trace = test_trace(NULL, 0);
+    const struct op none = {0};
+    struct trace trace = test_trace(&none, 0);
     struct file_bytes file = trace_bytes(&trace);
     struct trace back;
     struct problem problem = {""};

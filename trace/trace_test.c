@@ -101,7 +101,8 @@ START_TEST(absurd_requests_do_not_overflow_the_counts) {
 END_TEST
 
 START_TEST(an_empty_trace_is_valid) {
-    struct trace trace = test_trace(NULL, 0);
+    const struct op none = {0};
+    struct trace trace = test_trace(&none, 0);
     ck_assert_uint_eq(trace.counts.ops + trace.counts.slots + trace.counts.threads, 0);
     trace_release(&trace);
     trace_release(&trace);
