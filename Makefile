@@ -90,6 +90,9 @@ $(B)/%.o: %.cc | $(deps_ok)
 	@mkdir -p $(@D)
 	$(CC) $(patsubst -std=%,-std=c++17,$(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(compile_flags))) -MMD -MP -c $< -o $@
 
+# Results say what they were built with.
+$(B)/bench/meta.o: compile_flags := $(compile_flags) -DHEAPRIG_FLAGS='"$(compile_flags)"'
+
 $(B)/libheaprig.a: $(library_o)
 	@rm -f $@
 	ar rcs $@ $^

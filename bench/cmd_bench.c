@@ -33,7 +33,8 @@ static const struct argp_option options[] = {
      "what the program writes into a new block: none, edges (default) or whole", 0},
     {"rounds", KEY_ROUNDS, "N", 0, "interleaved rounds (default: 9)", 0},
     {"seconds", KEY_SECONDS, "S", 0,
-     "time to aim at; fewer rounds, but 3 at least (default: 120; 0: no limit)", 0},
+     "time to aim at; fewer rounds and latency replays, but 3 at least (default: 120; 0: no limit)",
+     0},
     {"seed", KEY_SEED, "SEED", 0, "of the order within rounds (default: from the clock)", 0},
     {"quick", KEY_QUICK, NULL, 0, "3 rounds, 2 latency replays: a first look", 0},
     {"exact", KEY_EXACT, NULL, 0, "exact figures only: nothing is timed", 0},
@@ -51,7 +52,8 @@ static const char doc[] =
     "  heaprig bench -a tlsf,bestfit,./my.so -t my.hrt  mine beside others, on my trace\n"
     "  heaprig bench -a ./my.so -t gen:embedded --checked\n\n"
     "ns/op is the median over rounds of (run - null replay of the same round) / operations; the "
-    "results carry its 95 % interval. Latency is the least of 5 identical replays for each call. "
+    "results carry its 95 % interval. Latency is the least of up to 5 identical replays for each "
+    "call. "
     "The pool is 4 x the peak of live bytes + 1 MiB (FIXED_SIZE: as many blocks as live at once).\n"
     "Exit status: 0 fine, 1 an allocator broke a rule, 2 bad usage or input.";
 

@@ -140,7 +140,7 @@ static void pair_fit(const struct fit_pass *pass, const struct alloc_ops *ops,
         row_fill(pass, &stage, &fit, &outcome->row);
     } else {
         (void)snprintf(outcome->why, sizeof outcome->why, "no pool up to %zu bytes completes it",
-                       memory.pool_bytes);
+                       fit_pool_most(ops, &pass->trace));
     }
     stage_memory_close(&memory);
 }

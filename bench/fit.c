@@ -2,6 +2,7 @@
  * fit.c - see fit.h: double until it completes, halve the bracket, scan below. */
 #include "fit.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum {
@@ -56,10 +57,11 @@ static size_t step_bytes(size_t bytes) {
 
 /* A pool that completes into *high, a smaller one that fails into *low. */
 static bool bracket_find(struct stage *stage, struct fit *fit, size_t *low, size_t *high) {
-    size_t most = granule_round(stage->memory->pool_bytes);
+    size_t most = granule_round(fit_pool_most(stage->ops, stage->trace));
     size_t peak = (size_t)stage->trace->counts.peak_live_bytes;
     size_t bytes = granule_round(peak + peak / 16 + 4096);
     bool completed = false;
+    assert(most <= stage->memory->pool_bytes);
     *low = FIT_POOL_LEAST;
     *high = most;
     for (bytes = bytes < most ? bytes : most;; fit->replays++) {

@@ -16,6 +16,12 @@ static struct alloc *gap_init(void *pool, size_t pool_bytes, const struct alloc_
     return a;
 }
 
+static size_t narrow_most;
+
+static struct alloc *narrow_init(void *pool, size_t pool_bytes, const struct alloc_cfg *cfg) {
+    return pool_bytes > narrow_most ? NULL : shelf_init(pool, pool_bytes, cfg);
+}
+
 static bool search(const struct alloc_ops *ops, const struct trace *trace, struct fit *fit,
                    struct stage *stage, struct stage_memory *memory) {
     struct problem problem;
@@ -86,6 +92,25 @@ START_TEST(gap_below_the_answer_is_noticed) {
 }
 END_TEST
 
+/* The search stays below pool_max, wherever that is. */
+START_TEST(pool_max_is_kept) {
+    struct alloc_ops narrow = shelf_ops;
+    narrow.init = narrow_init;
+    struct trace trace = shelf_trace(50);
+    size_t needed = SHELF_CONTROL + 50 * (size_t)SHELF_BLOCK;
+    for (narrow_most = needed; narrow_most < needed + 9000; narrow_most += 696) {
+        narrow.pool_max = narrow_most;
+        struct stage stage;
+        struct stage_memory memory;
+        struct fit fit;
+        ck_assert(search(&narrow, &trace, &fit, &stage, &memory));
+        ck_assert_uint_le(fit.fit_bytes, needed + 64);
+        stage_memory_close(&memory);
+    }
+    trace_release(&trace);
+}
+END_TEST
+
 START_TEST(hopeless_is_said) {
     struct alloc_ops gap = shelf_ops;
     gap.init = gap_init;
@@ -145,6 +170,7 @@ int main(void) {
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, smallest_shelf_by_hand);
     tcase_add_test(tcase, gap_below_the_answer_is_noticed);
+    tcase_add_test(tcase, pool_max_is_kept);
     tcase_add_test(tcase, hopeless_is_said);
     tcase_add_loop_test(tcase, own_allocators_by_brute_force, 0, (int)count);
     tcase_add_test(tcase, floor_by_hand);

@@ -16,44 +16,62 @@ static enum latency_kind kind_of(const struct op *op) {
     return op->kind == OP_REALLOC ? LATENCY_REALLOC : LATENCY_ALLOC;
 }
 
-/* Ticks of a run, cut down to the least seen; a skipped free has 0. */
-static bool ticks_measure(const struct stage *stage, unsigned repeats, uint32_t *least,
-                          uint32_t *ticks) {
+static void ticks_lessen(uint32_t *least, const uint32_t *ticks, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        least[i] = ticks[i] < least[i] ? ticks[i] : least[i];
+    }
+}
+
+/* The least ticks of each op over the replays (0 for a skipped free); returns how many there were,
+ * 0 when init() refuses. */
+static unsigned ticks_measure(const struct stage *stage, const struct latency_plan *plan,
+                              uint32_t *least, uint32_t *ticks) {
     struct replay replay;
     struct replay_result result;
-    for (unsigned i = 0; i < repeats; i++) {
+    uint64_t begin = tick_wall_ns();
+    unsigned done = 0;
+    while (done < plan->replays) {
         if (!stage_ready(stage, &replay)) {
-            return false;
+            return 0;
         }
-        replay_run_timed(&replay, i == 0 ? least : ticks, &result);
+        replay_run_timed(&replay, done == 0 ? least : ticks, &result);
         if (stage_poolless(stage->ops)) {
             replay_free_rest(&replay, stage->memory->slot_count);
         }
-        for (size_t op = 0; i > 0 && op < replay.op_count; op++) {
-            least[op] = ticks[op] < least[op] ? ticks[op] : least[op];
+        if (done > 0) {
+            ticks_lessen(least, ticks, replay.op_count);
+        }
+        done++;
+        uint64_t took = tick_wall_ns() - begin;
+        bool late = plan->budget_ns != 0 && took + took / done > plan->budget_ns;
+        if (late && done >= LATENCY_REPLAYS_LEAST) {
+            break;
         }
     }
-    return true;
+    return done;
 }
 
-bool latency_measure(const struct stage *stage, unsigned repeats, uint64_t overhead, double tick_ns,
+bool latency_measure(const struct stage *stage, const struct latency_plan *plan,
                      struct latency *latency, struct problem *problem) {
-    assert(repeats > 0);
+    assert(plan->replays > 0);
     size_t op_count = stage->trace->op_count;
     uint32_t *least = malloc((op_count + 1) * sizeof *least);
     uint32_t *ticks = malloc((op_count + 1) * sizeof *ticks);
-    *latency = (struct latency){.tick_ns = tick_ns};
-    bool measured = least != NULL && ticks != NULL && ticks_measure(stage, repeats, least, ticks);
-    for (size_t i = 0; measured && i < op_count; i++) {
+    *latency = (struct latency){.tick_ns = plan->tick_ns};
+    if (least != NULL && ticks != NULL) {
+        latency->replays = ticks_measure(stage, plan, least, ticks);
+    }
+    for (size_t i = 0; latency->replays > 0 && i < op_count; i++) {
         if (least[i] != 0) {
-            uint64_t net = least[i] > overhead ? least[i] - overhead : 0;
+            uint64_t net = least[i] > plan->overhead ? least[i] - plan->overhead : 0;
             histogram_add(&latency->ticks[kind_of(&stage->trace->ops[i])], net);
         }
     }
     free(least);
     free(ticks);
-    return measured || problem_set(problem, "%s on %s: cannot set up the heap", stage->ops->name,
-                                   stage->trace->name);
+    return latency->replays > 0 ||
+           problem_set(problem, "%s on %s: cannot set up the heap or out of memory",
+                       stage->ops->name, stage->trace->name);
 }
 
 static struct row_latency histogram_row(const struct histogram *h, double tick_ns) {

@@ -22,12 +22,23 @@ enum latency_kind {
 
 struct latency {
     struct histogram ticks[LATENCY_KINDS];
+    unsigned replays; /* whose least it is */
     double tick_ns;
 };
 
-/* Replays `repeats` (at least 1) times and files each call's least ticks less `overhead`. False and
- * *problem iff memory is out or init() refuses. Skipped frees are not filed. */
-bool latency_measure(const struct stage *stage, unsigned repeats, uint64_t overhead, double tick_ns,
+enum { LATENCY_REPLAYS_LEAST = 3 };
+
+struct latency_plan {
+    unsigned replays; /* at least 1 */
+    uint64_t
+        budget_ns; /* no further replay is begun after it, LATENCY_REPLAYS_LEAST done; 0: none */
+    uint64_t overhead; /* tick_overhead() */
+    double tick_ns;    /* tick_ns() */
+};
+
+/* Replays and files each call's least ticks less the overhead. False and *problem iff memory is out
+ * or init() refuses. Skipped frees are not filed. */
+bool latency_measure(const struct stage *stage, const struct latency_plan *plan,
                      struct latency *latency, struct problem *problem);
 
 /* The quantiles of one kind in ns; all NaN when it has no call. */

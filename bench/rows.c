@@ -51,6 +51,7 @@ static const struct column bench_columns[] = {
     COUNT(bench_row, pool_bytes, COLUMN_CONTEXT),
     COUNT(bench_row, block_bytes, COLUMN_CONTEXT),
     COUNT(bench_row, rounds, COLUMN_INFO),
+    COUNT(bench_row, latency_replays, COLUMN_INFO),
     REAL(bench_row, ns_per_op, COLUMN_INFO),
     {"ns_ci", COLUMN_RANGE, COLUMN_TIMED, offsetof(struct bench_row, ns_ci), 0},
     REAL(bench_row, null_ns_per_op, COLUMN_INFO),

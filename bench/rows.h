@@ -75,6 +75,7 @@ struct bench_row {
     uint64_t pool_bytes;  /* given to init(); 0: memory from the system, then nothing is exact */
     uint64_t block_bytes; /* cfg.block_bytes; 0: not asked for */
     uint64_t rounds;
+    uint64_t latency_replays;
     double ns_per_op; /* net of null_ns_per_op, median of rounds */
     double ns_ci[2];  /* order-statistic 95 % interval of ns_per_op */
     double null_ns_per_op;

@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The seconds are split so: rounds get this share, latency, whose replays are not saved on, the
- * rest. */
+/* The seconds are split so: rounds get this share, latency the rest. */
 #define ROUNDS_SHARE 0.4
 
 /* What a worker of the exact pass knows. */
@@ -111,8 +110,7 @@ struct timed_pass {
     struct bench_row *rows[SELECTION_MAX];
     size_t count;
     struct timing timing;
-    uint64_t overhead;
-    double tick_ns;
+    struct latency_plan latency;
     struct progress progress;
 };
 
@@ -131,9 +129,9 @@ static bool latencies_measure(struct timed_pass *pass, struct problem *problem) 
     bool measured = latency != NULL || problem_set(problem, "out of memory");
     for (size_t i = 0; measured && i < pass->count; i++) {
         struct bench_row *row = pass->rows[i];
-        measured = latency_measure(&pass->stages[i], pass->session->repeats, pass->overhead,
-                                   pass->tick_ns, latency, problem);
+        measured = latency_measure(&pass->stages[i], &pass->latency, latency, problem);
         if (measured) {
+            row->latency_replays = latency->replays;
             row->alloc = latency_row(latency, LATENCY_ALLOC);
             row->realloc = latency_row(latency, LATENCY_REALLOC);
             row->free = latency_row(latency, LATENCY_FREE);
@@ -198,11 +196,15 @@ static bool timed_pass_run(const struct session *session, const struct exact *ex
     }
     size_t traces = session->selection->trace_count;
     pass->session = session;
-    pass->overhead = tick_overhead();
-    pass->tick_ns = tick_ns();
-    pass->timing = (struct timing){
-        .rounds = session->rounds,
-        .budget_ns = (uint64_t)(ROUNDS_SHARE * 1e9 * session->seconds / (double)traces)};
+    double trace_ns = 1e9 * session->seconds / (double)traces;
+    pass->timing = (struct timing){.rounds = session->rounds,
+                                   .budget_ns = (uint64_t)(ROUNDS_SHARE * trace_ns)};
+    pass->latency =
+        (struct latency_plan){.replays = session->repeats,
+                              .budget_ns = (uint64_t)((1 - ROUNDS_SHARE) * trace_ns /
+                                                      (double)session->selection->allocator_count),
+                              .overhead = tick_overhead(),
+                              .tick_ns = tick_ns()};
     bool timed = true;
     progress_begin(&pass->progress, traces);
     for (size_t i = 0; timed && i < traces; i++) {

@@ -21,7 +21,7 @@ struct session {
     enum replay_touch touch;
     unsigned rounds;  /* 0: exact pass only */
     unsigned repeats; /* of the latency replays */
-    unsigned seconds; /* for the timed pass; rounds are saved to keep it; 0: no limit */
+    unsigned seconds; /* for the timed pass; rounds and replays are saved to keep it; 0: no limit */
     unsigned jobs;    /* processes of the exact pass; 0: one for each core */
     uint64_t seed;
 };

@@ -111,7 +111,9 @@ START_TEST(tail_is_seen) {
     const struct stage stage = stage_of(&moody, &trace, &memory);
     struct latency *latency = calloc(1, sizeof *latency);
     struct problem problem;
-    ck_assert(latency_measure(&stage, 5, tick_overhead(), tick_ns(), latency, &problem));
+    struct latency_plan plan = {.replays = 5, .overhead = tick_overhead(), .tick_ns = tick_ns()};
+    ck_assert(latency_measure(&stage, &plan, latency, &problem));
+    ck_assert_uint_eq(latency->replays, 5);
     ck_assert_uint_eq(latency->ticks[LATENCY_ALLOC].count, 500);
     ck_assert_uint_eq(latency->ticks[LATENCY_FREE].count, 500);
     ck_assert_uint_eq(latency->ticks[LATENCY_REALLOC].count, 0);
@@ -124,6 +126,9 @@ START_TEST(tail_is_seen) {
     ck_assert(latency_row(latency, LATENCY_FREE).p50 < SLOW_NS / 2.0);
     ck_assert(all.p50 < SLOW_NS / 2.0 && all.p999 >= SLOW_NS * 0.95);
     ck_assert(isnan(latency_row(latency, LATENCY_REALLOC).p50));
+    plan.budget_ns = 1;
+    ck_assert(latency_measure(&stage, &plan, latency, &problem));
+    ck_assert_uint_eq(latency->replays, LATENCY_REPLAYS_LEAST);
     free(latency);
     stage_memory_close(&memory);
     trace_release(&trace);
