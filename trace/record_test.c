@@ -520,13 +520,13 @@ START_TEST(heaprig_passes_the_status_on) {
     run = run != NULL ? run : "";
     build = build != NULL ? build : "build";
     snprintf(command, sizeof command,
-             "%s %s/heaprig record -o %s/x.txt --preload %s/libheaprig_record.so -- "
+             "%s %s/heaprig record -o %s/x.hrt --preload %s/libheaprig_record.so -- "
              "%s %s --play close 2>%s/x.log",
              run, build, recording.folder, build, run, self_path, recording.folder);
     ck_assert_int_eq(WEXITSTATUS(system(command)), 5);
     char path[128];
     struct problem problem = {""};
-    snprintf(path, sizeof path, "%s/x.txt", recording.folder);
+    snprintf(path, sizeof path, "%s/x.hrt", recording.folder);
     ck_assert_msg(trace_load(path, &recording.trace, &problem), "%s", problem.text);
     const struct own own = own_count(&recording.trace);
     ck_assert_uint_eq(own.kind[OP_ALLOC], 10001);
@@ -542,12 +542,7 @@ START_TEST(unknown_programs_are_refused) {
 }
 END_TEST
 
-static Suite *record_suite(void) {
-    Suite *suite = suite_create("record");
-    TCase *refusals = tcase_create("refusals");
-    tcase_add_checked_fixture(refusals, folder_open, folder_close);
-    tcase_add_test(refusals, unknown_programs_are_refused);
-    suite_add_tcase(suite, refusals);
+static TCase *players_case(void) {
     TCase *playing = tcase_create("players");
     tcase_add_checked_fixture(playing, folder_open, folder_close);
     tcase_set_timeout(playing, 60);
@@ -561,10 +556,19 @@ static Suite *record_suite(void) {
     tcase_add_loop_test(playing, killed_programs_leave_their_trace, 0, 2);
     tcase_add_test(playing, the_first_operations_can_be_kept);
     tcase_add_test(playing, heaprig_passes_the_status_on);
+    return playing;
+}
+
+static Suite *record_suite(void) {
+    Suite *suite = suite_create("record");
+    TCase *refusals = tcase_create("refusals");
+    tcase_add_checked_fixture(refusals, folder_open, folder_close);
+    tcase_add_test(refusals, unknown_programs_are_refused);
+    suite_add_tcase(suite, refusals);
     if (MALLOC_IS_OWN) {
         fputs("skipped: recording programs, the sanitizer has a malloc of its own\n", stderr);
     } else {
-        suite_add_tcase(suite, playing);
+        suite_add_tcase(suite, players_case());
     }
     return suite;
 }
