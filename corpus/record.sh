@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 
 packages="sqlite3 redis-tools mosquitto-clients openssl gcc clang python3 lua5.4 perl jq git busybox duktape
     libcoap3-bin libwebsockets17 libcjson1 libdlt2 libwrap0"
-servers="mosquitto lighttpd"
+servers="mosquitto"
 packages_arm="lua5.4 jq sqlite3 perl-base python3.11-minimal libpython3.11-stdlib mosquitto busybox duktape"
 
 # name | Debian package | what it does
@@ -22,8 +22,7 @@ sqlite3      | sqlite3           | sensor log: inserts, indexes, joins, JSON, ro
 redis        | redis-tools       | server: strings, hashes, lists, sets, expiry and deletes from one client, then 20 at once
 mosquitto    | mosquitto         | MQTT broker: 6 subscribers, QoS 0 to 2, retained messages, clients that come and go
 coap         | libcoap3-bin      | CoAP server: get, put, observe, block transfers by short-lived clients
-lighttpd     | lighttpd          | web server: files, ranges, 404s, kept and closed connections
-tls          | openssl           | TLS server: 160 handshakes, TLS 1.2 and 1.3, full and resumed
+tls          | openssl           | TLS server: 100 handshakes, TLS 1.2 and 1.3, full and resumed
 cc1          | gcc-12            | C compiler proper, -O2, a C file of this project
 clang        | clang-14          | C compiler, -O2, the same file
 python       | python3.11        | dicts, JSON, sorting, cycles; its own small-block allocator turned off
@@ -56,7 +55,6 @@ finish() {
         kill "$pid" 2>/dev/null || true
     done
 }
-trap finish EXIT
 
 # ---- what is recorded ----
 
@@ -105,7 +103,7 @@ job_field() {
 
 # rec [OPTION...] -- PROGRAM... : records the program as the job's trace
 rec() {
-    "$top/build/heaprig" record -o "$traces/$name.hrt" --note "$note" "$@"
+    ${instead:-} "$top/build/heaprig" record -o "$traces/$name.hrt" --note "$note" "$@"
 }
 
 # rec_arm PROGRAM... : the same for a program of the armhf tree
@@ -136,9 +134,10 @@ port_wait() {
     return 1
 }
 
-# serve COMMAND... : starts it; its pid is in $server. serve_end : SIGTERM, then waits.
+# serve COMMAND... : starts it in place of a subshell, so that $server is the recorder's pid, which passes
+# signals on. serve_end : SIGTERM, then waits.
 serve() {
-    "$@" &
+    instead=exec "$@" &
     server=$!
     started="$started $server"
 }
@@ -202,62 +201,17 @@ broker() {
 }
 
 job_mosquitto() {
-    broker rec -- "$unpacked/usr/sbin/mosquitto"
+    broker rec -- ../../unpacked/usr/sbin/mosquitto
 }
 
 job_coap() {
-    local port i
+    local port
     port=$(port_free)
     serve rec -- coap-server-notls -A 127.0.0.1 -p "$port" -d 100
     sleep 0.7
-    for i in $(seq 120); do
-        coap-client-notls -B 2 -m put -e "value $i $(head -c $((i * 37 % 3000)) /dev/zero | tr '\0' x)" \
-            "coap://127.0.0.1:$port/store/$((i % 40))" >/dev/null 2>&1 || true
-        coap-client-notls -B 2 -m get "coap://127.0.0.1:$port/store/$((i % 40))" >/dev/null 2>&1 || true
-        coap-client-notls -B 2 -m get "coap://127.0.0.1:$port/.well-known/core" >/dev/null 2>&1 || true
-        [ $((i % 3)) -ne 0 ] ||
-            coap-client-notls -B 2 -m delete "coap://127.0.0.1:$port/store/$((i % 40))" >/dev/null 2>&1 || true
-    done
-    coap-client-notls -B 3 -s 2 -m get "coap://127.0.0.1:$port/time" >/dev/null 2>&1 || true
+    python3 "$inputs/coap_client.py" "$port"
     kill -INT "$server"
     wait "$server" || true
-}
-
-job_lighttpd() {
-    local port
-    port=$(port_free)
-    mkdir -p site
-    for i in $(seq 30); do
-        input text | head -n $((i * 3)) >"site/page$i.txt" || true
-    done
-    printf 'server.document-root="%s"\nserver.port=%s\nserver.bind="127.0.0.1"\nserver.modules=("mod_access","mod_staticfile","mod_dirlisting","mod_rewrite")\nmimetype.assign=(".txt"=>"text/plain")\ndir-listing.activate="enable"\nurl.rewrite-once=("^/old/(.*)"=>"/$1")\n' \
-        "$PWD/site" "$port" >job.conf
-    serve rec -- "$unpacked/usr/sbin/lighttpd" -D -m "$unpacked/usr/lib/lighttpd" -f job.conf
-    port_wait "$port"
-    python3 - "$port" <<'CLIENT'
-import http.client, random, sys
-rng = random.Random(8)
-connections = []
-for i in range(6000):
-    if not connections or (len(connections) < 12 and rng.random() < 0.3):
-        connections.append(http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=5))
-    connection = rng.choice(connections)
-    path = rng.choice(["/page%d.txt" % rng.randint(1, 34), "/old/page%d.txt" % rng.randint(1, 30), "/", "/none?q=" + "x" * rng.randrange(400)])
-    headers = {"X-Pad": "p" * rng.randrange(600)}
-    if rng.random() < 0.2:
-        headers["Range"] = "bytes=%d-%d" % (rng.randrange(50), 50 + rng.randrange(200))
-    try:
-        connection.request(rng.choice(["GET", "GET", "HEAD"]), path, headers=headers)
-        connection.getresponse().read()
-    except (http.client.HTTPException, OSError):
-        connection.close()
-        connections.remove(connection)
-        continue
-    if rng.random() < 0.1:
-        connection.close()
-        connections.remove(connection)
-CLIENT
-    serve_end
 }
 
 job_tls() {
@@ -265,9 +219,9 @@ job_tls() {
     port=$(port_free)
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=localhost \
         -keyout key.pem -out cert.pem 2>/dev/null
-    serve rec -- openssl s_server -accept "127.0.0.1:$port" -cert cert.pem -key key.pem -www -quiet -naccept 161
+    serve rec -- openssl s_server -accept "127.0.0.1:$port" -cert cert.pem -key key.pem -www -quiet -naccept 101
     port_wait "$port"
-    for i in $(seq 40); do
+    for i in $(seq 25); do
         for version in -tls1_2 -tls1_3; do
             printf 'GET / HTTP/1.0\r\n\r\n' | openssl s_client -connect "127.0.0.1:$port" $version -sess_out session.pem -ign_eof >/dev/null 2>&1 || true
             printf 'GET / HTTP/1.0\r\n\r\n' | openssl s_client -connect "127.0.0.1:$port" $version -sess_in session.pem -ign_eof >/dev/null 2>&1 || true
@@ -293,7 +247,7 @@ job_clang() {
 
 job_python() {
     cp "$inputs/python.py" .
-    PYTHONMALLOC=malloc PYTHONHASHSEED=0 rec -- /usr/bin/python3 -I python.py
+    PYTHONMALLOC=malloc PYTHONHASHSEED=0 rec -- /usr/bin/python3 -s python.py
 }
 
 job_lua() {
@@ -343,7 +297,7 @@ job_armv7_mosquitto() {
 
 job_armv7_python() {
     cp "$inputs/python.py" .
-    PYTHONMALLOC=malloc PYTHONHASHSEED=0 rec_arm usr/bin/python3.11 -I python.py
+    PYTHONMALLOC=malloc PYTHONHASHSEED=0 rec_arm usr/bin/python3.11 -s python.py
 }
 
 job_armv7_lua() {
@@ -413,7 +367,12 @@ job_run() {
     note="$package $(package_version "$package" "$name")"
     rm -rf "$folder"
     mkdir -p "$folder"
-    (cd "$folder" && "job_${name//-/_}")
+    (
+        trap finish EXIT
+        trap 'exit 1' INT TERM
+        cd "$folder"
+        "job_${name//-/_}"
+    )
     rm -rf "$folder"
 }
 
