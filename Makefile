@@ -28,7 +28,7 @@ WARN   := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-protot
           -Wmissing-prototypes -Wvla -Wno-type-limits -Werror
 OPT    ?= -O2
 ASSERT ?= $(if $(SAN),-DALLOC_ASSERTS)
-compile_flags := -std=c11 -D_GNU_SOURCE $(OPT) -g $(WARN) $(ARCH_CFLAGS) $(ASSERT) \
+compile_flags := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(OPT) -g $(WARN) $(ARCH_CFLAGS) $(ASSERT) \
           $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(CFLAGS)
 alloc_flags   := -ffreestanding $(if $(SAN),,$(ARCH_GENERAL_REGS))
 link_flags    := $(ARCH_LDFLAGS) $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)

@@ -153,8 +153,12 @@ static struct {
 
 static _Thread_local uint32_t thread_place __attribute__((tls_model("initial-exec")));
 
+/* In the child of a fork by the C library: does by hand what wiping the page has done already, but
+ * on old kernels and under qemu's user emulator, which takes the advice and ignores it. */
 static void process_forget(void) {
-    *process.begun = 0;
+    if (process.stream != NULL && process.stream->pid != (uint32_t)getpid()) {
+        *process.begun = 0;
+    }
 }
 
 /* Remembers the environment, which the program may clear, and makes the page that fork wipes.
@@ -179,10 +183,8 @@ static bool process_prepare(void) {
     wanted = wanted < RECORD_RECORDS_MIN ? RECORD_RECORDS_MIN : wanted;
     process.records_wanted = wanted > records_default ? records_default : (uint32_t)wanted;
     process.begun = page;
-    if (madvise(page, 1, MADV_WIPEONFORK) != 0) {
-        /* Old kernels and qemu cannot wipe: then forks by the C library are noticed, others not. */
-        pthread_atfork(NULL, NULL, process_forget);
-    }
+    madvise(page, 1, MADV_WIPEONFORK);
+    pthread_atfork(NULL, NULL, process_forget);
     return true;
 }
 

@@ -162,8 +162,11 @@ bool record_reader_list(const char *folder, struct record_image **images, size_t
     }
     bool fine = true;
     const struct dirent *entry;
-    while (fine && (entry = readdir(stream_folder)) != NULL) {
+    while (fine && (errno = 0, entry = readdir(stream_folder)) != NULL) {
         fine = image_add(images, count, folder, entry->d_name, problem);
+    }
+    if (fine && errno != 0) {
+        fine = problem_set(problem, "%s: %s", folder, strerror(errno));
     }
     closedir(stream_folder);
     if (!fine) {

@@ -66,7 +66,7 @@ __attribute__((destructor)) static void after_main(void) {
 /* ---- players ---- */
 
 static int play_kinds(void) {
-    volatile size_t huge = SIZE_MAX / 2;
+    volatile size_t huge = SIZE_MAX - OWN_LAST;
     own_pair(KIND_MARK);
     void *a = malloc(100);
     void *b = calloc(10, 20);
