@@ -273,7 +273,7 @@ START_TEST(sealed_garbage_is_read_or_refused) {
     for (size_t round = 0; round < 2000; round++) {
         struct file_bytes garbled = {0};
         ck_assert(file_bytes_append(&garbled, file.bytes, file.count));
-        for (size_t changes = 1 + random_next(&random) % 3; changes > 0; changes--) {
+        for (uint64_t changes = 1 + random_next(&random) % 3; changes > 0; changes--) {
             garbled.bytes[random_next(&random) % file.count] = (unsigned char)random_next(&random);
         }
         file_seal(&garbled);
@@ -305,7 +305,7 @@ START_TEST(garbled_columns_stay_within_their_bounds) {
         unsigned char *exact = malloc(block.count);
         uint32_t *freed = malloc((FIRST + OPS) * sizeof *freed);
         memcpy(exact, block.bytes, block.count);
-        for (size_t changes = 1 + random_next(&random) % 4; changes > 0; changes--) {
+        for (uint64_t changes = 1 + random_next(&random) % 4; changes > 0; changes--) {
             exact[random_next(&random) % block.count] = (unsigned char)random_next(&random);
         }
         struct op *ops = malloc((FIRST + OPS) * sizeof *ops);

@@ -178,9 +178,9 @@ static bool model_realloc(struct trace_builder *b, bool *live, size_t from, size
 
 /* Pushes one op and compares the answer; whether it was added. */
 static bool model_step(struct trace_builder *b, bool *live, uint64_t random) {
-    size_t i = (random >> 8) % MODEL_KEYS;
+    size_t i = (size_t)(random >> 8) % MODEL_KEYS;
     if (random % 4 == 0) {
-        return model_realloc(b, live, i, (random >> 32) % MODEL_KEYS);
+        return model_realloc(b, live, i, (size_t)(random >> 32) % MODEL_KEYS);
     }
     enum trace_push push = live[i] ? trace_builder_dispose(b, model_key(i), 0)
                                    : trace_builder_alloc(b, model_key(i), OP_ALLOC, i, 0, 0);
