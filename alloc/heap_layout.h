@@ -53,6 +53,8 @@ enum {
     HEAP_HEADER_BYTES = 4u /* a payload is this much smaller than its block */
 };
 
+#define HEAP_ALIGN_MAX ((size_t)1 << 31)
+
 /* The control structure of every heap; an index appends its own. */
 struct heap {
     uint32_t top;   /* offset of the wilderness */
@@ -85,8 +87,8 @@ struct heap_index_ops {
     /* Takes the free block b out. */
     void (*remove)(struct heap *h, uint32_t b, uint32_t bytes);
 
-    /* Takes out a block of at least `bytes` and returns it; 0 when there is none to be found.
-     * bytes <= end - first. */
+    /* Takes out a block of at least `bytes`, a multiple of 8, and returns it; 0 when there is none
+     * to be found. */
     uint32_t (*take)(struct heap *h, uint32_t bytes);
 
     /* The largest `bytes`, up to which take() succeeds always; 0 when there is none. */

@@ -61,104 +61,73 @@ HEAP_HOT void block_carve(struct heap *h, uint32_t b, uint32_t need, uint32_t fl
     h->top = b + need;
 }
 
-/* Cuts the live block b of `bytes` down to `need`, if the tail can be given back. */
+/* Cuts the live block b down to `need`, if the tail can be given back. */
 static inline void block_trim(const struct heap_index_ops *ix, struct heap *h, uint32_t b,
-                              uint32_t bytes, uint32_t need) {
-    uint32_t flags = heap_get(h, b) & HEAP_FLAGS;
+                              uint32_t need) {
+    uint32_t header = heap_get(h, b);
+    uint32_t bytes = block_size(header);
     uint32_t tail = bytes - need;
     /* A tail of 8 bytes is too short for a block, but can join what is free behind it; the word at
      * top counts as free. */
     if (tail >= HEAP_BLOCK_MIN || (tail != 0 && (heap_get(h, b + bytes) & HEAP_FREE) != 0)) {
-        heap_set(h, b, need | flags);
+        heap_set(h, b, header - tail);
         block_give(ix, h, b + need, tail);
     }
 }
 
 /* ---- alloc ---- */
 
-/* The payload from this heap alone, or NULL. */
-HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_t request) {
-    if (request_is_hopeless(h, request)) {
-        return NULL;
-    }
-    uint32_t need = request_block_bytes((uint32_t)request);
-    uint32_t b = ix->take(h, need);
-    if (b != 0) {
-        block_split(ix, h, b, block_size(heap_get(h, b)), need, 0);
-        return block_payload(h, b);
-    }
-    b = h->top;
-    if (h->end - b < need) {
-        return NULL;
-    }
-    block_carve(h, b, need, 0);
-    return block_payload(h, b);
-}
-
-/* The pool first, then its regions in address order. */
-HEAP_HOT void *heap_alloc(const struct heap_index_ops *ix, struct heap *h, size_t request) {
-    void *payload;
-    do {
-        payload = heap_place(ix, h, request);
-    } while (__builtin_expect(payload == NULL, 0) && (h = heap_next(h)) != NULL);
-    return payload;
-}
-
-/* ---- alloc_aligned ---- */
-
-/* Bytes to skip at b so that the payload is aligned and the gap can be a free block, or is 0. */
-static inline uint32_t block_gap(const struct heap *h, uint32_t b, uint32_t align) {
+/* Bytes to skip at b so that the payload is aligned and the gap is 0 or can be a free block. */
+HEAP_HOT uint32_t block_gap(const struct heap *h, uint32_t b, uint32_t align) {
     uint32_t payload = (uint32_t)(uintptr_t)h + b + HEAP_HEADER_BYTES;
     uint32_t gap = (0 - payload) & (align - 1);
     return gap == 8 ? gap + align : gap;
 }
 
-/* A free block of need + align + 8 holds the payload at every address: the longest gap is that. */
-static inline void *heap_place_aligned(const struct heap_index_ops *ix, struct heap *h,
-                                       size_t request, size_t align) {
-    uint32_t span = h->end - h->first;
-    if (request_is_hopeless(h, request) || align > span) {
+/* The payload from this heap alone, or NULL. Where align is the constant ALLOC_ALIGN, nothing but a
+ * plain alloc is left of it. */
+HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_t request,
+                          size_t align) {
+    if (request_is_hopeless(h, request)) {
         return NULL;
     }
     uint32_t need = request_block_bytes((uint32_t)request);
-    uint32_t slack = (uint32_t)align + 8;
-    uint32_t b = slack <= span - need ? ix->take(h, need + slack) : 0;
-    bool from_top = b == 0;
-    if (from_top) {
-        b = h->top;
-    }
-    uint32_t gap = block_gap(h, b, (uint32_t)align);
-    uint32_t bytes = from_top ? h->end - b : block_size(heap_get(h, b));
-    if (bytes < gap || bytes - gap < need) {
+    /* The longest gap there can be: a block of that much more holds the payload wherever it lies.
+     */
+    uint32_t slack = align > ALLOC_ALIGN ? (uint32_t)align + 8 : 0;
+    uint32_t flags = align > ALLOC_ALIGN ? HEAP_ALIGNED : 0;
+    uint32_t b = need + slack >= need ? ix->take(h, need + slack) : 0;
+    bool is_wild = b == 0;
+    b = is_wild ? h->top : b;
+    uint32_t bytes = is_wild ? h->end - b : block_size(heap_get(h, b));
+    uint32_t gap = align > ALLOC_ALIGN ? block_gap(h, b, (uint32_t)align) : 0;
+    if (is_wild && (bytes < gap || bytes - gap < need)) {
         return NULL;
     }
-    uint32_t flags = HEAP_ALIGNED;
     if (gap != 0) {
         block_mark_free(h, b, gap);
         ix->insert(h, b, gap);
         flags |= HEAP_PREV_FREE;
+        b += gap;
     }
-    if (from_top) {
-        block_carve(h, b + gap, need, flags);
+    if (is_wild) {
+        block_carve(h, b, need, flags);
     } else {
-        block_split(ix, h, b + gap, bytes - gap, need, flags);
+        block_split(ix, h, b, bytes - gap, need, flags);
     }
-    return block_payload(h, b + gap);
+    return block_payload(h, b);
 }
 
-static inline void *heap_alloc_aligned(const struct heap_index_ops *ix, struct heap *h,
-                                       size_t request, size_t align) {
-    if (align == 0 || (align & (align - 1)) != 0) {
+/* The pool first, then its regions in address order. */
+HEAP_HOT void *heap_alloc_aligned(const struct heap_index_ops *ix, struct heap *h, size_t request,
+                                  size_t align) {
+    if (align == 0 || (align & (align - 1)) != 0 || align > HEAP_ALIGN_MAX) {
         return NULL;
-    }
-    if (align <= ALLOC_ALIGN) {
-        return ix->ops->alloc((struct alloc *)h, request);
     }
     void *payload;
     do {
-        payload = heap_place_aligned(ix, h, request, align);
-        h = heap_next(h);
-    } while (payload == NULL && h != NULL);
+        payload = heap_place(ix, h, request, align);
+    } while (__builtin_expect(payload == NULL, 0) && (h = heap_next(h)) != NULL);
     return payload;
 }
 
@@ -174,60 +143,63 @@ HEAP_HOT bool heap_reaches(const struct heap *h, const void *p) {
     return offset - (h->first + HEAP_HEADER_BYTES) < h->top - h->first;
 }
 
-/* The region among whose blocks p points, or NULL. */
-HEAP_COLD const struct heap *heap_of_region(const struct heap *h, const void *p) {
-    do {
-        h = heap_next(h);
-    } while (h != NULL && !heap_reaches(h, p));
-    return h;
-}
-
-/* Whether b, for which heap_reaches() holds, is a live block whose neighbours confirm it. */
-HEAP_HOT enum alloc_status block_confirm(const struct heap *h, uint32_t b) {
+/* Whether b, for which heap_reaches() holds, is a live block and its neighbours confirm it. */
+HEAP_HOT bool block_is_live(const struct heap *h, uint32_t b) {
     if (b % 8 != 4) {
-        return ALLOC_MISALIGNED;
+        return false;
     }
     uint32_t header = heap_get(h, b);
     uint32_t bytes = block_size(header);
     if ((header & HEAP_FREE) != 0 || bytes < HEAP_BLOCK_MIN || bytes > h->top - b) {
-        return ALLOC_NOT_LIVE;
+        return false;
     }
     uint32_t behind = b + bytes;
     uint32_t header_behind = heap_get(h, behind);
     if ((header_behind & HEAP_PREV_FREE) != 0 ||
         (behind != h->top && (block_size(header_behind) < HEAP_BLOCK_MIN ||
                               block_size(header_behind) > h->top - behind))) {
-        return ALLOC_NOT_LIVE;
+        return false;
     }
-    if ((header & HEAP_PREV_FREE) != 0) {
-        uint32_t before = heap_get_at(h, b, -4);
-        if (before % 8 != 0 || before < HEAP_BLOCK_MIN || before > b - h->first ||
-            heap_get(h, b - before) != (before | HEAP_FREE)) {
-            return ALLOC_NOT_LIVE;
-        }
+    if ((header & HEAP_PREV_FREE) == 0) {
+        return true;
     }
-    return ALLOC_OK;
+    uint32_t before = heap_get_at(h, b, -4);
+    return before % 8 == 0 && before >= HEAP_BLOCK_MIN && before <= b - h->first &&
+           heap_get(h, b - before) == (before | HEAP_FREE);
 }
 
-/* The heap whose live block p is, or NULL with the reason in *status. */
-HEAP_HOT struct heap *heap_find(const struct heap *a, const void *p, enum alloc_status *status) {
-    const struct heap *h = a;
-    if (__builtin_expect(!heap_reaches(h, p), 0)) {
-        h = heap_of_region(a, p);
-        if (h == NULL) {
-            *status = ALLOC_FOREIGN;
-            return NULL;
+/* The heap, of pool and regions, that p points into, or NULL. */
+HEAP_HOT struct heap *heap_of(const struct heap *h, const void *p) {
+    do {
+        if (__builtin_expect(heap_reaches(h, p), 1)) {
+            break;
         }
-    }
-    *status = block_confirm(h, payload_block(h, p));
-    return *status == ALLOC_OK ? (struct heap *)(uintptr_t)h : NULL;
+        h = heap_next(h);
+    } while (h != NULL);
+    return (struct heap *)(uintptr_t)h;
 }
 
-HEAP_HOT enum alloc_status heap_free(const struct heap_index_ops *ix, struct heap *h, void *p) {
-    enum alloc_status status;
-    h = heap_find(h, p, &status);
+/* The heap whose live block p is, or NULL. */
+HEAP_HOT struct heap *heap_of_live(const struct heap *a, const void *p) {
+    struct heap *h = heap_of(a, p);
+    return h != NULL && block_is_live(h, payload_block(h, p)) ? h : NULL;
+}
+
+/* Why free() refuses p. */
+HEAP_COLD enum alloc_status heap_refusal(const struct heap *h, const void *p) {
+    if (p == NULL) {
+        return ALLOC_OK;
+    }
+    if ((uintptr_t)p % ALLOC_ALIGN != 0) {
+        return ALLOC_MISALIGNED;
+    }
+    return heap_of(h, p) == NULL ? ALLOC_FOREIGN : ALLOC_NOT_LIVE;
+}
+
+HEAP_HOT enum alloc_status heap_free(const struct heap_index_ops *ix, struct heap *a, void *p) {
+    struct heap *h = heap_of_live(a, p);
     if (h == NULL) {
-        return p == NULL ? ALLOC_OK : status;
+        return heap_refusal(a, p);
     }
     uint32_t b = payload_block(h, p);
     uint32_t header = heap_get(h, b);
@@ -284,6 +256,32 @@ static inline uint32_t block_absorb_before(const struct heap_index_ops *ix, stru
     return to;
 }
 
+/* The payload resized without a new block: in place, or moved down into the free block before. NULL
+ * when there is no room. */
+static inline void *block_resize(const struct heap_index_ops *ix, struct heap *h, uint32_t b,
+                                 size_t request) {
+    if (request_is_hopeless(h, request)) {
+        return NULL;
+    }
+    uint32_t need = request_block_bytes((uint32_t)request);
+    uint32_t header = heap_get(h, b);
+    uint32_t bytes = block_size(header);
+    if (need > bytes) {
+        uint32_t room = block_room_behind(h, b, bytes);
+        uint32_t before = 0;
+        if (need > bytes + room && (header & (HEAP_PREV_FREE | HEAP_ALIGNED)) == HEAP_PREV_FREE) {
+            before = heap_get_at(h, b, -4);
+        }
+        if (need > bytes + room + before) {
+            return NULL;
+        }
+        block_absorb_behind(ix, h, b, bytes, room);
+        b = before != 0 ? block_absorb_before(ix, h, b) : b;
+    }
+    block_trim(ix, h, b, need);
+    return block_payload(h, b);
+}
+
 /* A new block with the contents of the live block b, which is freed; NULL leaves all as it was. */
 static inline void *block_move(const struct heap_index_ops *ix, struct heap *a, struct heap *h,
                                uint32_t b, size_t request) {
@@ -310,38 +308,17 @@ static inline void *heap_realloc(const struct heap_index_ops *ix, struct heap *a
         ix->ops->free((struct alloc *)a, p);
         return NULL;
     }
-    enum alloc_status status;
-    struct heap *h = heap_find(a, p, &status);
+    struct heap *h = heap_of_live(a, p);
     if (h == NULL) {
         return NULL;
     }
     uint32_t b = payload_block(h, p);
-    if (!request_is_hopeless(h, request)) {
-        uint32_t need = request_block_bytes((uint32_t)request);
-        uint32_t header = heap_get(h, b);
-        uint32_t bytes = block_size(header);
-        uint32_t room = need > bytes ? block_room_behind(h, b, bytes) : 0;
-        uint32_t before = (header & (HEAP_PREV_FREE | HEAP_ALIGNED)) == HEAP_PREV_FREE
-                              ? heap_get_at(h, b, -4)
-                              : 0;
-        if (need <= bytes + room + before) {
-            bool fits_here = need <= bytes + room;
-            block_absorb_behind(ix, h, b, bytes, room);
-            bytes += room;
-            if (!fits_here) {
-                b = block_absorb_before(ix, h, b);
-                bytes += before;
-            }
-            block_trim(ix, h, b, bytes, need);
-            return block_payload(h, b);
-        }
-    }
-    return block_move(ix, a, h, b, request);
+    void *here = block_resize(ix, h, b, request);
+    return here != NULL ? here : block_move(ix, a, h, b, request);
 }
 
 static inline size_t heap_usable(const struct heap *a, const void *p) {
-    enum alloc_status status;
-    const struct heap *h = heap_find(a, p, &status);
+    const struct heap *h = heap_of_live(a, p);
     return h == NULL ? 0 : block_size(heap_get(h, payload_block(h, p))) - HEAP_HEADER_BYTES;
 }
 

@@ -223,7 +223,7 @@ int main(void) {
     Suite *suite = suite_create("heap_soak");
     TCase *soak = tcase_create("soak");
     tcase_set_timeout(soak, 120);
-    tcase_add_loop_test(soak, test_soak, 0, 100 * HEAP_COUNT);
+    tcase_add_loop_test(soak, test_soak, 0, 50 * HEAP_COUNT);
     suite_add_tcase(suite, soak);
     return run_suite(suite);
 }
