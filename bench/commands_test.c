@@ -74,7 +74,7 @@ START_TEST(bench_measures_and_writes) {
     SAYS("seed=16");
     SAYS("net time, ns/op");
     SAYS("null replay");
-    SAYS("'-' bestfit_little: gen:uniform:1:2000: peak of");
+    SAYS("'-' bestfit_little: gen:uniform:1:2000: its peak does not fit");
     HEAPRIG(0, "compare @/results @/results");
     SAYS("5 rows compared: 0 exact figures worse");
     HEAPRIG(0, "bench -a bestfit -t gen:embedded:2:3000 --exact -o @/exact");

@@ -97,9 +97,8 @@ bool stage_plan_make(const struct alloc_ops *ops, const struct trace *trace,
     uint64_t least = frees ? peak + peak / 8 : kept_bytes(trace);
     if (least < peak || least > most) {
         (void)snprintf(why_not, STAGE_WHY_BYTES,
-                       frees ? "peak of %llu bytes does not fit a pool of %llu bytes"
-                             : "never frees, and %llu bytes in all exceed %llu",
-                       (unsigned long long)(frees ? peak : trace->counts.total_bytes),
+                       frees ? "its peak does not fit a pool of %llu bytes"
+                             : "never frees, and all its requests exceed %llu bytes",
                        (unsigned long long)most);
         return false;
     }

@@ -27,20 +27,25 @@ static void order_shuffle(size_t *order, size_t count, uint64_t *state) {
     }
 }
 
-/* Nanoseconds per op of one replay; below 0 when init() refuses. */
+/* Nanoseconds per op of one run; below 0 when init() refuses. */
 static double run_time(const struct stage *stage) {
     struct replay replay;
     struct replay_result result;
-    if (!stage_ready(stage, &replay)) {
-        return -1;
+    size_t op_count = stage->trace->op_count > 0 ? stage->trace->op_count : 1;
+    size_t replays = TIMING_OPS_LEAST / op_count + 1;
+    uint64_t took = 0;
+    for (size_t i = 0; i < replays; i++) {
+        if (!stage_ready(stage, &replay)) {
+            return -1;
+        }
+        uint64_t begin = tick_cpu_ns();
+        replay_run(&replay, &result);
+        took += tick_cpu_ns() - begin;
+        if (stage_poolless(stage->ops)) {
+            replay_free_rest(&replay, stage->memory->slot_count);
+        }
     }
-    uint64_t begin = tick_wall_ns();
-    replay_run(&replay, &result);
-    uint64_t took = tick_wall_ns() - begin;
-    if (stage_poolless(stage->ops)) {
-        replay_free_rest(&replay, stage->memory->slot_count);
-    }
-    return (double)took / (double)(replay.op_count > 0 ? replay.op_count : 1);
+    return (double)took / (double)(op_count * replays);
 }
 
 /* What is measured: `count` stages and, behind them, the null allocator. */

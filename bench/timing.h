@@ -9,6 +9,9 @@
  *   round 2    bestfit  null  tlsf        reported: median of net over the rounds and its
  *   ...                                   order-statistic interval of 95 % (stats.h)
  *
+ * A run is one replay, of short traces as many as make TIMING_OPS_LEAST ops. Its time is what this
+ * thread ran: other programs slow it down by the caches they spoil, not by the time they take.
+ *
  * A round before the first is thrown away: it touches the pool's pages and fills the caches. What
  * an allocator without a pool still holds at the end is freed outside the clock.
  */
@@ -18,7 +21,7 @@
 #include "rows.h"
 #include "stage.h"
 
-enum { TIMING_ROUNDS_MAX = 99, TIMING_ROUNDS_LEAST = 3 };
+enum { TIMING_ROUNDS_MAX = 99, TIMING_ROUNDS_LEAST = 3, TIMING_OPS_LEAST = 50000 };
 
 struct timing {
     unsigned rounds;    /* at most TIMING_ROUNDS_MAX */

@@ -21,8 +21,11 @@ static void spin(uint64_t ns) {
     }
 }
 
+/* Runs that long, however often the machine takes the processor away. */
 static void *spin_alloc(struct alloc *a, size_t bytes) {
-    spin(SPIN_NS);
+    uint64_t begin = tick_cpu_ns();
+    while (tick_cpu_ns() - begin < SPIN_NS) {
+    }
     return shelf_alloc(a, bytes);
 }
 
