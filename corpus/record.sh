@@ -190,7 +190,7 @@ broker() {
     done
     for line in $(seq 60); do
         mosquitto_pub -p "$port" -t "plant/$((line % 7))/state" -r -q 1 -m "state $line $(head -c $((line * 20)) /dev/zero | tr '\0' s)"
-        mosquitto_sub -p "$port" -t 'plant/+/state' -C 3 -W 2 -i "visitor$line" $([ $((line % 2)) = 0 ] || echo -c) -q 1 >/dev/null || true
+        mosquitto_sub -p "$port" -t 'plant/+/state' -C 3 -W 2 -i "visitor$line" $([ $((line % 2)) = 0 ] || echo -c) -q 1 >/dev/null 2>&1 || true
     done
     # shellcheck disable=SC2086
     wait $(echo $subscribers | cut -d' ' -f7-)
@@ -339,7 +339,7 @@ readme_table() {
         "$top/build/heaprig" trace info --json "$file" |
             jq -r --arg job "$(job_field "$name" 3)" --arg size "$(stat -c %s "$file")" '
                 (if type == "array" then .[0] else . end) |
-                "| \(.name) | \(.origin | sub("^recorded by heaprig: "; "")) | \($job) | \(.arch) | \(.ops) | \(.peak_live_bytes) | \(.peak_live_blocks) | \(.largest_request) | \($size) | `\(.sha256[0:16])` |"'
+                "| \(.name) | \(.origin | sub("^recorded by heaprig: "; "")) | \($job) | \(.arch) | \(.ops) | \(.peak_live_bytes) | \(.peak_live_blocks) | \(.largest_request) | \($size) | `\(.sha256)` |"'
     done
 }
 

@@ -15,7 +15,7 @@ class Node:
 
 
 kept = {}
-for turn in range(4):
+for turn in range(3):
     rows = [{"id": i, "name": f"row {i} of {turn}", "v": [random.random() for _ in range(5)]} for i in range(900)]
     text = json.dumps(rows, indent=1)
     back = json.loads(text)
