@@ -54,32 +54,32 @@ static void site_play(const struct site *site, uint64_t seed) {
 
 static void bytes_damage(unsigned char *memory, size_t bytes, uint64_t *random) {
     size_t near_bytes =
-        random_next(random) % 2 == 0 ? 256 : bytes; /* control structures are small */
-    size_t at = random_next(random) % (near_bytes / 4) * 4;
-    at = random_next(random) % 4 == 0 ? bytes - 4 - at : at; /* or lie at the end */
+        random_below(random, 2) == 0 ? 256 : bytes; /* control structures are small */
+    size_t at = random_below(random, near_bytes / 4) * 4;
+    at = random_below(random, 4) == 0 ? bytes - 4 - at : at; /* or lie at the end */
     uint32_t word;
     memcpy(&word, memory + at, sizeof word);
-    switch (random_next(random) % 8) {
+    switch (random_below(random, 8)) {
     case 0:
-        word ^= UINT32_C(1) << random_next(random) % 32;
+        word ^= UINT32_C(1) << random_below(random, 32);
         break;
     case 1:
         word = (uint32_t)random_next(random);
         break;
     case 2:
-        memcpy(&word, memory + random_next(random) % (bytes / 4) * 4, sizeof word);
+        memcpy(&word, memory + random_below(random, bytes / 4) * 4, sizeof word);
         break;
     case 3:
-        word += (uint32_t)(random_next(random) % 64) * 4 - 128;
+        word += (uint32_t)random_below(random, 64) * 4 - 128;
         break;
     case 4:
-        word = (uint32_t)(random_next(random) % (bytes + 64));
+        word = (uint32_t)random_below(random, bytes + 64);
         break;
     case 5:
-        word = random_next(random) % 2 == 0 ? 0 : UINT32_MAX;
+        word = random_below(random, 2) == 0 ? 0 : UINT32_MAX;
         break;
     case 6:
-        memset(memory + at, (int)(random_next(random) % 256), bytes - at > 64 ? 64 : bytes - at);
+        memset(memory + at, (int)random_below(random, 256), bytes - at > 64 ? 64 : bytes - at);
         return;
     default:
         word = (uint32_t)at;
@@ -89,9 +89,9 @@ static void bytes_damage(unsigned char *memory, size_t bytes, uint64_t *random) 
 
 /* One damage often, a few sometimes, in the pool or the region. */
 static void site_damage(const struct site *site, uint64_t *random) {
-    size_t count = random_next(random) % 4 == 0 ? 1 + random_next(random) % 12 : 1;
+    size_t count = random_below(random, 4) == 0 ? 1 + random_below(random, 12) : 1;
     for (size_t i = 0; i < count; i++) {
-        if (site->region != NULL && random_next(random) % 2 == 0) {
+        if (site->region != NULL && random_below(random, 2) == 0) {
             bytes_damage(site->region, REGION_BYTES, random);
         } else {
             bytes_damage(site->pool, POOL_BYTES, random);

@@ -6,7 +6,7 @@
  * EXACT_MISUSE ones with forged headers too. A refusal changes nothing. */
 #include "conformance.h"
 
-enum { OPS = 260, SLOTS = 40, SHIFT_4G = 32, SWEPT_BYTES = 20000 };
+enum { OPS = 260, SLOTS = 40, SHIFT_4G = 32, SWEPT_BYTES = 12500 };
 
 static bool rig_open_detecting(struct rig *rig, int case_index, size_t pool_bytes,
                                size_t misalign) {
@@ -99,7 +99,7 @@ END_TEST
 
 START_TEST(every_address_that_is_not_live_is_refused) {
     struct rig rig;
-    for (size_t round = 0; round < 6; round++) {
+    for (size_t round = 0; round < PAYLOADS; round++) {
         void *slots[SLOTS] = {NULL};
         if (!rig_open_detecting(&rig, _i, SWEPT_BYTES, round)) {
             return;

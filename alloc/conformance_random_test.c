@@ -7,7 +7,7 @@
 
 #include "../trace/trace_text.h"
 
-enum { OPS = 700, SLOTS = 48, RUNS = 30 };
+enum { OPS = 700, SLOTS = 48, RUNS = 12, RUNS_FULL = 500 };
 
 struct run {
     int case_index;
@@ -104,8 +104,8 @@ START_TEST(random_operations_are_sound) {
     const uint32_t most[] = {40, 300, 2500, 20000};
     const size_t pools[] = {RIG_POOL_BYTES - 16, 9000, 20000};
     bool aligned = conformance_cases[_i].ops->alloc_aligned != NULL;
-    for (uint64_t i = 0; i < RUNS; i++) {
-        struct run run = {_i, random_seed(i), pools[i % 3] + i % 9, (size_t)(i * 5 % 16)};
+    for (uint64_t i = 0; i < (getenv("HEAPRIG_FULL") != NULL ? RUNS_FULL : RUNS); i++) {
+        struct run run = {_i, random_seed(i), pools[i % 3] + (size_t)(i % 9), (size_t)(i * 5 % 16)};
         struct random_ops how = {run.seed, SLOTS, most[i % 4], aligned ? 10 : 0};
         random_ops_fill(&how, ops, OPS);
         char verdict[512];

@@ -81,7 +81,7 @@ START_TEST(too_small_is_refused_and_enough_works) {
         return;
     }
     memcpy(before, site.span + REGION_AT - NEAR, sizeof before);
-    for (size_t misalign = 0; misalign < 10; misalign += 3) {
+    for (size_t misalign = 0; misalign < 10; misalign += 5) {
         size_t at = REGION_AT + misalign;
         bool taken = false;
         for (size_t bytes = 0; !taken; bytes++) {

@@ -11,7 +11,7 @@
  * the lowest empty slot, so sequences that differ by names only are run once. The search is depth
  * first: a copy of pool and oracle at each depth is the snapshot to come back to, so each prefix is
  * executed once per length bound. The bound grows until HEAPRIG_SMALL_WORLD_SECONDS (for all
- * allocators together) are used up; what was covered is printed. */
+ * allocators together; else 10, with HEAPRIG_FULL 60) are used up; what was covered is printed. */
 #include "../fuzz/arena.h"
 #include "../fuzz/canary.h"
 #include "../fuzz/oracle.h"
@@ -203,7 +203,8 @@ static int subject_count(void) {
 
 static double budget_s(void) {
     const char *text = getenv("HEAPRIG_SMALL_WORLD_SECONDS");
-    double total = text != NULL ? strtod(text, NULL) : 10;
+    bool full = getenv("HEAPRIG_FULL") != NULL;
+    double total = text != NULL ? strtod(text, NULL) : full ? 60 : 10;
     return total / subject_count();
 }
 

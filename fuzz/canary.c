@@ -123,9 +123,15 @@ static struct alloc *canary_init(void *pool, size_t pool_bytes, const struct all
     uint32_t trim_bytes = (uint32_t)(-(uintptr_t)pool % UNIT);
     if (pool == NULL || pool_bytes > ALLOC_POOL_MAX ||
         pool_bytes < trim_bytes + sizeof(struct alloc) + UNIT) {
+        if (CANARY_FAULT(cfg) == CANARY_INIT_SPOILS && pool != NULL && pool_bytes == 100) {
+            *(unsigned char *)pool ^= 1;
+        }
         return NULL;
     }
     struct alloc *a = (struct alloc *)((uintptr_t)pool + trim_bytes);
+    if (a->fault == CANARY_INIT_TRUSTS && a->pool_bytes == pool_bytes - trim_bytes) {
+        return a;
+    }
     memset(a, 0, sizeof *a);
     a->fault = CANARY_FAULT(cfg);
     a->trim_bytes = trim_bytes;

@@ -42,6 +42,8 @@
     F(LARGEST_HIGH, LARGEST, NONE, "largest() promises 8 bytes too many")                          \
     F(LARGEST_LOW, GRANTED, NONE, "largest() is a quarter of the truth")                           \
     F(CHECK_FAILS, CHECK, NONE, "check() finds fault with a sound heap")                           \
+    F(INIT_SPOILS, NONE, NONE, "init() writes into a pool that it refuses")                        \
+    F(INIT_TRUSTS, NONE, NONE, "init() goes on with what the pool held")                           \
     F(LEAKS, LEAK, NONE, "one freed block is never handed out again")
 
 #define F(name, rule, black_box, words) CANARY_##name,

@@ -25,15 +25,15 @@ static uintptr_t within(struct oracle *oracle, const struct oracle_range *range,
     if (lead >= range->bytes) {
         return 0;
     }
-    return first + random_next(&oracle->random) % ((range->bytes - lead + step - 1) / step) * step;
+    return first + random_below(&oracle->random, (range->bytes - lead + step - 1) / step) * step;
 }
 
 static uintptr_t foreign_address(struct oracle *oracle) {
     static const uint64_t elsewhere[4];
     const struct oracle_range *range =
-        &oracle->ranges[random_next(&oracle->random) % oracle->range_count];
-    uintptr_t near = 8 * (uintptr_t)(1 + random_next(&oracle->random) % 8);
-    switch (random_next(&oracle->random) % 5) {
+        &oracle->ranges[random_below(&oracle->random, oracle->range_count)];
+    uintptr_t near = 8 * (uintptr_t)(1 + random_below(&oracle->random, 8));
+    switch (random_below(&oracle->random, 5)) {
     case 0:
         return (range->start & ~(uintptr_t)7) - near;
     case 1:
@@ -53,7 +53,7 @@ static const struct shadow_block *some_live(struct oracle *oracle) {
     if (shadow->live_count == 0) {
         return NULL;
     }
-    uint32_t slot = (uint32_t)(random_next(&oracle->random) % shadow->slot_count);
+    uint32_t slot = (uint32_t)random_below(&oracle->random, shadow->slot_count);
     while (!shadow->blocks[slot].live) {
         slot = (slot + 1) % shadow->slot_count;
     }
@@ -63,7 +63,7 @@ static const struct shadow_block *some_live(struct oracle *oracle) {
 /* An address of that kind, or 0 when there is none now. */
 static uintptr_t probe_address(struct oracle *oracle, enum probe_kind kind) {
     const struct shadow_block *live = some_live(oracle);
-    const struct oracle_range *freed = &oracle->freed[random_next(&oracle->random) % ORACLE_FREED];
+    const struct oracle_range *freed = &oracle->freed[random_below(&oracle->random, ORACLE_FREED)];
     switch (kind) {
     case PROBE_FOREIGN:
         return foreign_address(oracle);
@@ -73,13 +73,13 @@ static uintptr_t probe_address(struct oracle *oracle, enum probe_kind kind) {
         return within(oracle, &oracle->wilderness, 8);
     case PROBE_MISALIGNED:
         return live != NULL && oracle->default_align >= 4
-                   ? live->start + 1 + random_next(&oracle->random) % 3
+                   ? live->start + 1 + random_below(&oracle->random, 3)
                    : 0;
     case PROBE_DOUBLE_FREE:
         return freed->bytes > 0 ? freed->start : 0;
     case PROBE_INTERIOR:
         return live != NULL && live->usable_bytes > 4
-                   ? live->start + 4 + random_next(&oracle->random) % (live->usable_bytes - 4)
+                   ? live->start + 4 + random_below(&oracle->random, live->usable_bytes - 4)
                    : 0;
     default:
         return freed->start;
@@ -96,14 +96,14 @@ static const char *const probe_words[PROBE_KINDS] = {
 static bool probe_refused(struct oracle *oracle, uintptr_t address, const char **function) {
     const struct alloc_ops *ops = oracle->config.ops;
     struct alloc *heap = oracle->config.heap;
-    uint64_t dice = random_next(&oracle->random) % 4;
+    uint64_t dice = random_below(&oracle->random, 4);
     if (dice == 0 && ops->usable != NULL) {
         *function = "usable()";
         return ops->usable(heap, (const void *)address) == 0;
     }
     if (dice == 1 && ops->realloc != NULL) {
         *function = "realloc()";
-        return ops->realloc(heap, (void *)address, 1 + random_next(&oracle->random) % 64) == NULL;
+        return ops->realloc(heap, (void *)address, 1 + random_below(&oracle->random, 64)) == NULL;
     }
     *function = "free()";
     return ops->free(heap, (void *)address) != ALLOC_OK;
@@ -116,7 +116,7 @@ bool oracle_probe(struct oracle *oracle) {
         return true;
     }
     enum probe_kind kind =
-        (enum probe_kind)(random_next(&oracle->random) % (exact ? PROBE_KINDS : PROBE_INTERIOR));
+        (enum probe_kind)(random_below(&oracle->random, exact ? PROBE_KINDS : PROBE_INTERIOR));
     uintptr_t address = probe_address(oracle, kind);
     const struct shadow *shadow = oracle_shadow(oracle);
     uint32_t slot = shadow_overlap(shadow, address, 1);

@@ -18,6 +18,11 @@ uint64_t random_next(uint64_t *state) {
     return x * UINT64_C(0x2545F4914F6CDD1D) >> 8;
 }
 
+size_t random_below(uint64_t *state, size_t bound) {
+    assert(bound > 0);
+    return (size_t)(random_next(state) % bound);
+}
+
 static uint64_t seed_mix(uint64_t seed) {
     seed = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15); /* neighbouring seeds must not resemble */
     return seed ^ (seed >> 29) ^ (seed == 0);

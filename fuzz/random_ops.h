@@ -24,6 +24,9 @@ void random_ops_fill(const struct random_ops *how, struct op *ops, size_t count)
 /* The next number of a xorshift64* stream (Vigna 2016); *state must not be 0. */
 uint64_t random_next(uint64_t *state);
 
+/* One of 0 to bound - 1; bound must not be 0. */
+size_t random_below(uint64_t *state, size_t bound);
+
 /* HEAPRIG_SEED (hexadecimal or decimal text), or 1; mixed with `salt`, never 0. Tests print it. */
 uint64_t random_seed(uint64_t salt);
 
