@@ -141,9 +141,6 @@ static inline const char *slot_get(struct column *columns, const struct op *ops,
                                    uint32_t *slot) {
     uint64_t age;
     const char *fault = number_get(&columns[AGES], THREADS - AGES, index, &age);
-    if (fault == NULL && age == 0) {
-        fault = "an age is 0";
-    }
     if (fault == NULL) {
         *slot = ops[index - (size_t)age].slot;
     }

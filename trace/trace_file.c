@@ -279,9 +279,6 @@ static const char *block_fault(const struct reader *r, const struct trace *out,
         block->ops > r->numbers[NUMBER_OPS] - out->op_count) {
         return "a block of impossibly many ops";
     }
-    if (block->columns_bytes > TRACE_COLUMNS_BYTES_MAX) {
-        return "a block of impossibly many bytes";
-    }
     if (block->frame_bytes > (size_t)(r->end - r->next)) {
         return "a block longer than the file";
     }

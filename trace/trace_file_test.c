@@ -249,18 +249,33 @@ static size_t file_blocks_at(const struct file_bytes *file) {
     return (size_t)(empty_line - file->bytes) + 2;
 }
 
+/* Number 0 is the ops, 1 the bytes of columns, 2 those compressed. */
 START_TEST(lying_block_headers_are_refused) {
     struct file_bytes file = spec_bytes("gen:embedded:1:400");
     unsigned char *word = file.bytes + file_blocks_at(&file) + 4 * _i;
     uint32_t truth;
     memcpy(&truth, word, sizeof truth);
-    const uint32_t values[] = {0,        1,          truth - 1,  truth + 1, 1u << 18, 1u << 18 | 1,
+    const uint32_t values[] = {0,        1,          truth - 1,  truth + 1, 1u << 18 | 1,
                                1u << 30, 0x7FFFFFFF, 0x80000000, UINT32_MAX};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         memcpy(word, &values[i], sizeof truth);
         file_seal(&file);
-        assert_refused(file.bytes, file.count, "damaged or cut");
+        bool long_frame = _i == 2 && values[i] > truth + 1;
+        assert_refused(file.bytes, file.count,
+                       long_frame ? "a block longer than the file" : "damaged or cut");
     }
+    file_bytes_release(&file);
+}
+END_TEST
+
+START_TEST(a_block_cannot_ask_for_memory_with_the_headers_help) {
+    struct file_bytes file = spec_bytes("gen:embedded:1:400");
+    struct file_bytes lying = file_lying(&file, "ops", "2147483648");
+    const uint32_t many = 0x7FFFFFFF;
+    memcpy(lying.bytes + file_blocks_at(&lying), &many, sizeof many);
+    file_seal(&lying);
+    assert_refused(lying.bytes, lying.count, "a block of impossibly many ops");
+    file_bytes_release(&lying);
     file_bytes_release(&file);
 }
 END_TEST
@@ -319,6 +334,35 @@ START_TEST(garbled_columns_stay_within_their_bounds) {
     ck_assert_uint_gt(faults, 300);
     file_bytes_release(&block);
     trace_release(&trace);
+}
+END_TEST
+
+START_TEST(columns_that_do_not_fit_are_refused) {
+    struct op ops[3] = {{.kind = OP_ALLOC, .bytes = 300}, {.kind = OP_FREE}, {.kind = OP_ALLOC}};
+    uint32_t last_op[1] = {0};
+    uint32_t freed[3];
+    struct file_bytes block = {0};
+    ck_assert(trace_columns_encode(ops, 0, 3, last_op, &block));
+    struct op back[3];
+    struct trace_columns_slots slots = {freed, 0, 0};
+    ck_assert_ptr_null(trace_columns_decode(block.bytes, block.count, back, 0, 3, &slots));
+    ck_assert_mem_eq(back, ops, sizeof ops);
+    slots = (struct trace_columns_slots){freed, 0, 0};
+    const char *fault = trace_columns_decode(block.bytes, block.count, back, 0, 2, &slots);
+    ck_assert_str_eq(fault, "kinds of another number of ops than the block has");
+    ck_assert(file_bytes_append(&block, "", 1));
+    fault = trace_columns_decode(block.bytes, block.count, back, 0, 3, &slots);
+    ck_assert_str_eq(fault, "columns are shorter than their block");
+    block.bytes[19 * 4]++; /* the length of the last column */
+    slots = (struct trace_columns_slots){freed, 0, 0};
+    fault = trace_columns_decode(block.bytes, block.count, back, 0, 3, &slots);
+    ck_assert_str_eq(fault, "a column has bytes left over");
+    block.bytes[19 * 4]++;
+    fault = trace_columns_decode(block.bytes, block.count, back, 0, 3, &slots);
+    ck_assert_str_eq(fault, "a column is longer than its block");
+    fault = trace_columns_decode(block.bytes, 79, back, 0, 3, &slots);
+    ck_assert_str_eq(fault, "block too short for the lengths of its columns");
+    file_bytes_release(&block);
 }
 END_TEST
 
@@ -398,8 +442,10 @@ int main(void) {
                         sizeof number_keys / sizeof number_keys[0]);
     tcase_add_test(damage, another_version_is_refused);
     tcase_add_loop_test(damage, lying_block_headers_are_refused, 0, 3);
+    tcase_add_test(damage, a_block_cannot_ask_for_memory_with_the_headers_help);
     tcase_add_test(damage, sealed_garbage_is_read_or_refused);
     tcase_add_loop_test(damage, garbled_columns_stay_within_their_bounds, 0, 3);
+    tcase_add_test(damage, columns_that_do_not_fit_are_refused);
     TCase *disk = tcase_create("disk");
     tcase_add_test(disk, a_full_disk_leaves_the_old_file_whole);
     tcase_add_test(disk, writing_where_nothing_can_be_written_is_noticed);
