@@ -12,6 +12,9 @@ ifeq ($(origin CC),default)
 CC   := gcc
 endif
 MAKEFLAGS += -j$(shell nproc) --no-builtin-rules
+ifndef V  # V=1 shows the commands
+.SILENT:
+endif
 
 comma   := ,
 empty   :=
@@ -76,18 +79,22 @@ deps_ok := $(addprefix build/.deps-,$(DEPS))
 # ---- compiling ----
 $(B)/alloc/%.o: alloc/%.c | $(deps_ok)
 	@mkdir -p $(@D)
+	echo '  cc    $@'
 	$(CC) $(compile_flags) $(alloc_flags) -MMD -MP -c $< -o $@
 
 $(B)/alloc/%_test.o: alloc/%_test.c | $(deps_ok)
 	@mkdir -p $(@D)
+	echo '  cc    $@'
 	$(CC) $(compile_flags) -MMD -MP -c $< -o $@
 
 $(B)/%.o: %.c | $(deps_ok)
 	@mkdir -p $(@D)
+	echo '  cc    $@'
 	$(CC) $(compile_flags) -MMD -MP -c $< -o $@
 
 $(B)/%.o: %.cc | $(deps_ok)
 	@mkdir -p $(@D)
+	echo '  c++   $@'
 	$(CC) $(patsubst -std=%,-std=c++17,$(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(compile_flags))) -MMD -MP -c $< -o $@
 
 # Results say what they were built with.
@@ -95,6 +102,7 @@ $(B)/bench/meta.o: compile_flags := $(compile_flags) -DHEAPRIG_FLAGS='"$(compile
 
 $(B)/libheaprig.a: $(library_o)
 	@rm -f $@
+	echo '  ar    $@'
 	ar rcs $@ $^
 
 $(BASELINE_A): tools/renamed_jemalloc.sh $(wildcard $(shell $(CC) -print-file-name=libjemalloc_pic.a)) | $(deps_ok)
@@ -104,22 +112,27 @@ $(BASELINE_A): tools/renamed_jemalloc.sh $(wildcard $(shell $(CC) -print-file-na
 $(B)/gbench: $(B)/bench/gbench_shim.o
 $(B)/gbench: libs := -lbenchmark -lstdc++ $(libs)
 $(programs): $(B)/%: $(B)/bench/%_main.o $(B)/libheaprig.a $(BASELINE_A)
+	echo '  link  $@'
 	$(CC) $(link_flags) -rdynamic $^ $(libs) -o $@
 
 $(preloads): $(B)/libheaprig_%.so: trace/%_preload.c | $(deps_ok)
 	@mkdir -p $(@D)
+	echo '  so    $@'
 	$(CC) $(filter-out -fsanitize=%,$(compile_flags)) -fPIC -fvisibility=hidden -shared $(ARCH_LDFLAGS) \
 	    -MMD -MP -MF $@.d $< -ldl -lpthread -o $@
 
 $(plugins): $(B)/%_plugin.so: %_plugin.c | $(deps_ok)
 	@mkdir -p $(@D)
+	echo '  so    $@'
 	$(CC) $(compile_flags) -fPIC -shared $(link_flags) -MMD -MP -MF $@.d $< -o $@
 
 $(tests): $(B)/%: $(B)/%.o $(B)/libheaprig.a $(BASELINE_A) | $(plugins) $(preloads) $(programs)
+	echo '  link  $@'
 	$(CC) $(link_flags) -rdynamic $(filter %.o %.a,$^) $(test_libs) $(libs) -o $@
 
 # Counts instructions under QEMU; runs on the building machine, whatever ARCH is.
 build/qemu_insn.so: tools/qemu_insn.c | $(deps_ok)
+	echo '  so    $@'
 	gcc -std=c11 -O2 $(filter-out -Wpedantic,$(WARN)) -fPIC -shared $< -o $@
 
 # The allocators must fit firmware: no libc but four memory functions, no vector or float registers.
@@ -157,6 +170,19 @@ bench: all
 ## make fit          smallest pool of every allocator for every trace
 fit: all
 	$(B)/heaprig fit
+
+## make cost         instructions of every call, exact, on x86-64 and ARMv7
+.PHONY: cost
+cost: all build/qemu_insn.so build/.deps-arm
+	$(MAKE) ARCH=arm all
+	build/heaprig cost -o results/latest/x86_64
+	build/heaprig cost -o results/latest/armv7 --arch arm
+
+## make bless        take the current placement of blocks as the one all machines must show
+.PHONY: bless
+bless: all
+	$(B)/heaprig digest -n 20000 >build/digests.tsv && mv build/digests.tsv results/baseline/
+	$(B)/heaprig digest >build/digests.tsv && mv build/digests.tsv results/baseline/digests-whole.tsv
 
 -include $(library_o:.o=.d) $(tests:=.d) $(patsubst bench/%_main.c,$(B)/bench/%_main.d,$(wildcard bench/*_main.c)) \
     $(addsuffix .d,$(preloads) $(plugins))

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * corpus_test.c - every own allocator on every trace of the corpus: judged by the oracle, and
+ * placed exactly as on the machine that wrote results/baseline/digests*.tsv, whatever this machine
+ * is.
+ *
+ * Only the opening part of each trace, unless HEAPRIG_FULL is set. `make bless` writes the digests.
+ */
+#include <check.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *environment(const char *name, const char *otherwise) {
+    const char *value = getenv(name);
+    return value != NULL && *value != '\0' ? value : otherwise;
+}
+
+static bool whole_traces(void) {
+    return environment("HEAPRIG_FULL", NULL) != NULL;
+}
+
+/* The shell's exit status for `heaprig ARGUMENTS OPENING REST`. */
+static int heaprig(const char *arguments, const char *rest) {
+    char command[1024];
+    (void)snprintf(command, sizeof command, "%s %s/heaprig %s %s </dev/null %s",
+                   environment("HEAPRIG_RUN", ""), environment("HEAPRIG_BUILD", "build"), arguments,
+                   whole_traces() ? "" : "-n 20000", rest);
+    printf("%s\n", command);
+    fflush(stdout);
+    return system(command);
+}
+
+START_TEST(oracle_finds_nothing) {
+    ck_assert_int_eq(heaprig("bench --checked", ""), 0);
+}
+END_TEST
+
+START_TEST(blocks_lie_where_they_lie_everywhere) {
+    const char *blessed = whole_traces() ? "| diff results/baseline/digests-whole.tsv -"
+                                         : "| diff results/baseline/digests.tsv -";
+    ck_assert_int_eq(heaprig("digest", blessed), 0);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("corpus");
+    TCase *tcase = tcase_create("corpus");
+    suite_add_tcase(suite, tcase);
+    tcase_set_timeout(tcase, 0);
+    tcase_add_test(tcase, oracle_finds_nothing);
+    tcase_add_test(tcase, blocks_lie_where_they_lie_everywhere);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
