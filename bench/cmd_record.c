@@ -279,7 +279,7 @@ static bool traces_keep(const char *folder, pid_t pid, const struct settings *se
     const struct record_image *image = image_choose(&images, settings->child, pid);
     bool kept;
     if (images.count > 1 || (image == NULL && images.count > 0)) {
-        fprintf(stderr, "%zu processes were recorded:\n", images.count);
+        fprintf(stderr, "processes recorded: %zu\n", images.count);
         images_show(&images);
     }
     if (settings->child != NULL && strcmp(settings->child, "all") == 0) {

@@ -21,7 +21,7 @@ jobs='
 sqlite3      | sqlite3           | sensor log: inserts, indexes, joins, JSON, rollbacks, deletes, vacuum
 redis        | redis-tools       | server: strings, hashes, lists, sets, expiry and deletes from one client, then 20 at once
 mosquitto    | mosquitto         | MQTT broker: 6 subscribers, QoS 0 to 2, retained messages, clients that come and go
-coap         | libcoap3-bin      | CoAP server: get, put, observe, block transfers by short-lived clients
+coap         | libcoap3-bin      | CoAP server: put, get, delete and observe from 8 clients
 tls          | openssl           | TLS server: 100 handshakes, TLS 1.2 and 1.3, full and resumed
 cc1          | gcc-12            | C compiler proper, -O2, a C file of this project
 clang        | clang-14          | C compiler, -O2, the same file
@@ -86,8 +86,11 @@ programs_install() {
 package_version() {
     local package=$1
     case $2 in
-    armv7-*) # armhf packages come from the same release; apt knows their version
-        apt-cache policy "$package" | awk '/Candidate:/ { print $2 }' ;;
+    armv7-*) # said by the unpacked package itself; a mere rebuild has a changelog of its own
+        set -- "$arm/usr/share/doc/$package"/changelog.Debian.armhf.gz "$arm/usr/share/doc/$package"/changelog.Debian.gz
+        [ -f "$1" ] || shift
+        zcat "$1" | sed -n '1s/.*(\(.*\)).*/\1/p'
+        ;;
     *)
         case " $servers " in
         *" $package "*) dpkg-deb -f "$unpacked/${package}"_*.deb Version ;;
