@@ -167,6 +167,10 @@ bench: all
 	$(B)/heaprig fit
 	@$(MAKE) -s plots
 
+## make plots        pictures of results/latest in plots/out
+plots:
+	@plots/plot.sh
+
 ## make fit          smallest pool of every allocator for every trace
 fit: all
 	$(B)/heaprig fit
