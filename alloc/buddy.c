@@ -318,7 +318,7 @@ static void *area_alloc_aligned(struct alloc *a, size_t bytes, size_t align) {
         return NULL;
     }
     uint32_t units = units_for(a, bytes);
-    uint32_t align_log = (uint32_t)__builtin_ctzll(align);
+    uint32_t align_log = (uint32_t)__builtin_ctzl(align);
     uint32_t needed = (uint32_t)first + units;
     if (step <= a->units) {
         uint32_t order = order_find(a, ceil_log2(needed > step ? needed : (uint32_t)step));
