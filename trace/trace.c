@@ -199,16 +199,22 @@ bool trace_slice(struct trace *trace, size_t first, size_t count, struct problem
         trace_builder_free(builder);
         return problem_set(problem, "%s: no memory to slice %zu ops", trace->name, count);
     }
-    free(trace->ops);
-    trace->ops = NULL;
-    trace->op_count = 0;
-    bool done = trace_builder_take(builder, trace, trace->name, problem);
+    struct trace slice = *trace;
+    slice.ops = NULL;
+    slice.op_count = 0;
+    bool done = trace_builder_take(builder, &slice, trace->name, problem);
     trace_builder_free(builder);
+    if (!done) {
+        free(slice.ops);
+        return false;
+    }
+    free(trace->ops);
+    *trace = slice;
     size_t length = strlen(trace->origin);
     (void)snprintf(trace->origin + length, sizeof trace->origin - length, ", ops %zu to %zu", first,
                    first + count - 1);
     file_bytes_sha256(trace->ops, trace->op_count * sizeof *trace->ops, trace->sha256);
-    return done;
+    return true;
 }
 
 static bool text_ends_with(const char *text, const char *ending) {

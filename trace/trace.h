@@ -51,9 +51,10 @@ struct trace {
     struct trace_counts counts;
 };
 
-/* Loads whatever `spec` names: a heaprig trace (.hrt), a text trace, or a generator
- * `gen:NAME[:SEED[:OPS]]`. The kind of a file is told by its content. False and *problem when it
- * cannot be read or is not valid; *out is then empty. The caller releases *out. */
+/* Loads whatever `spec` names: a heaprig trace (.hrt, trace_file.h), a text trace (trace_text.h) or
+ * a generator `gen:NAME[:SEED[:OPS]]` (generators.h); "-" is standard input. The kind of a file is
+ * told by its content. False and *problem when it cannot be read or is not valid; *out is then
+ * empty. The caller releases *out. */
 bool trace_load(const char *spec, struct trace *out, struct problem *problem);
 
 /* Writes a heaprig trace (trace_file.h) or, when path ends in ".txt", a text trace (trace_text.h).
@@ -65,15 +66,18 @@ bool trace_save(const struct trace *trace, const char *path, struct problem *pro
 bool trace_finish(struct trace *trace, const char *label, struct problem *problem);
 
 /* Keeps ops [first, first + count) as a trace of its own: blocks live before `first` that the slice
- * touches or frees are not kept; ops on them are dropped. count is cut at the end. Recounts. */
+ * touches or frees are not kept; ops on them are dropped. count is cut at the end. Recounts, says
+ * so in origin and takes the digest of the ops; a slice of all changes nothing. False when `first`
+ * is behind the last op or memory is out; the trace is then whole. */
 bool trace_slice(struct trace *trace, size_t first, size_t count, struct problem *problem);
 
 /* Frees what the trace owns and empties it. Harmless on an empty trace. */
 void trace_release(struct trace *trace);
 
 /* Builds a trace from a source that names blocks by any 64-bit key (address, id): the importers and
- * the recorder use it. Keys map to slots; a key may be used again after its free. Amortised O(1)
- * per op. */
+ * the recorder use it. A key may be used again after its free. Slots follow one rule: an allocation
+ * takes the slot that was freed last, or the next new one; so there are as many as blocks were ever
+ * live at once. Threads are renumbered in order of appearance. Amortised O(1) per op. */
 struct trace_builder;
 struct trace_builder *trace_builder_new(void); /* NULL when memory is out */
 void trace_builder_free(struct trace_builder *builder);
