@@ -217,8 +217,8 @@ static void trace_show(const struct record_image *image, const struct trace *tra
               "reallocs were moved before the allocation of the address they left");
     note_show(notes->missed_frees, "frees were not seen and put in when the address came again");
     note_show(notes->unfilled, "records were not finished when their thread was killed");
-    note_show(notes->left_out, "records behind the last operation kept were left out");
-    if (image->full) {
+    note_show(notes->left_out, "records or more behind the last operation kept were left out");
+    if (image->full && notes->left_out == 0) {
         fprintf(stderr, "  note: the stream was full before the program ended\n");
     }
 }
