@@ -137,34 +137,37 @@ HEAP_HOT uint32_t payload_block(const struct heap *h, const void *p) {
     return (uint32_t)((uintptr_t)p - (uintptr_t)h) - HEAP_HEADER_BYTES;
 }
 
-/* Whether p points at or behind the first payload and before the wilderness. */
+/* Whether p points among the blocks: at or behind the first payload and before the wilderness. */
 HEAP_HOT bool heap_reaches(const struct heap *h, const void *p) {
     uintptr_t offset = (uintptr_t)p - (uintptr_t)h;
-    return offset - (h->first + HEAP_HEADER_BYTES) < h->top - h->first;
+    return offset > h->first && offset - HEAP_HEADER_BYTES < h->top;
 }
 
-/* Whether b, for which heap_reaches() holds, is a live block and its neighbours confirm it. */
-HEAP_HOT bool block_is_live(const struct heap *h, uint32_t b) {
-    if (b % 8 != 4) {
+/* Whether p, which the heap reaches, is a live block's, and its neighbours confirm it. A header is
+ * compared with sizes as it is: its flags add less than the 8 bytes that sizes differ by. */
+HEAP_HOT bool payload_is_live(const struct heap *h, const void *p) {
+    if ((uintptr_t)p % ALLOC_ALIGN != 0) {
         return false;
     }
+    uint32_t b = payload_block(h, p);
+    uint32_t room = h->top - b;
     uint32_t header = heap_get(h, b);
     uint32_t bytes = block_size(header);
-    if ((header & HEAP_FREE) != 0 || bytes < HEAP_BLOCK_MIN || bytes > h->top - b) {
+    if ((header & HEAP_FREE) != 0 || header < HEAP_BLOCK_MIN || bytes > room) {
         return false;
     }
-    uint32_t behind = b + bytes;
-    uint32_t header_behind = heap_get(h, behind);
-    if ((header_behind & HEAP_PREV_FREE) != 0 ||
-        (behind != h->top && (block_size(header_behind) < HEAP_BLOCK_MIN ||
-                              block_size(header_behind) > h->top - behind))) {
-        return false;
+    if (bytes != room) {
+        uint32_t header_behind = heap_get(h, b + bytes);
+        if ((header_behind & HEAP_PREV_FREE) != 0 || header_behind < HEAP_BLOCK_MIN ||
+            header_behind > room - bytes + HEAP_FLAGS) {
+            return false;
+        }
     }
     if ((header & HEAP_PREV_FREE) == 0) {
         return true;
     }
-    uint32_t before = heap_get_at(h, b, -4);
-    return before % 8 == 0 && before >= HEAP_BLOCK_MIN && before <= b - h->first &&
+    uint32_t before = block_size(heap_get_at(h, b, -4));
+    return before >= HEAP_BLOCK_MIN && before <= b - h->first &&
            heap_get(h, b - before) == (before | HEAP_FREE);
 }
 
@@ -182,7 +185,7 @@ HEAP_HOT struct heap *heap_of(const struct heap *h, const void *p) {
 /* The heap whose live block p is, or NULL. */
 HEAP_HOT struct heap *heap_of_live(const struct heap *a, const void *p) {
     struct heap *h = heap_of(a, p);
-    return h != NULL && block_is_live(h, payload_block(h, p)) ? h : NULL;
+    return h != NULL && payload_is_live(h, p) ? h : NULL;
 }
 
 /* Why free() refuses p. */
