@@ -16,8 +16,10 @@
  * stats(). POOLLESS: pool_bytes is what the library holds from the system now, all else 0. The
  * first stats() after an init() makes the library give back what it does not need, so that an
  * earlier heap's memory is not counted; glibc's figure leaves out what the program itself had live
- * at init(). jemalloc_pool: sizes as alloc.h has them, live_bytes includes blocks kept in the
- * thread cache, the counts of blocks are 0.
+ * at init(). It is the library's own account: jemalloc's of resident pages, mimalloc's of committed
+ * memory (whole segments of 32 MiB), tcmalloc's and glibc's of mapped memory. jemalloc_pool: sizes
+ * as alloc.h has them, live_bytes includes blocks kept in the thread cache, the counts of blocks
+ * are 0.
  */
 #ifndef HEAPRIG_BASELINE_H
 #define HEAPRIG_BASELINE_H

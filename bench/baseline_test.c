@@ -240,6 +240,24 @@ START_TEST(pool_blocks_stay_inside_and_reuse_is_full) {
 }
 END_TEST
 
+/* jemalloc keeps freed pages by kind; when they are wanted for another kind they must be joined. */
+START_TEST(pool_freed_in_small_blocks_serves_a_large_one) {
+    const struct alloc_ops *ops = baseline_jemalloc_pool();
+    if (ops == NULL) {
+        printf("skipped: jemalloc_pool not installed\n");
+        return;
+    }
+    static const size_t requests[] = {16, 3000, 700000, 100, 20000, 700000};
+    struct alloc *a = ops->init(pool, 1 << 20, NULL);
+    ck_assert_ptr_nonnull(a);
+    for (size_t r = 0; r < sizeof requests / sizeof requests[0]; r++) {
+        void **last;
+        ck_assert_uint_gt(heap_fill(ops, a, requests[r], pool, pool + (1 << 20), &last), 0);
+        heap_drain(ops, a, last);
+    }
+}
+END_TEST
+
 START_TEST(pools_live_side_by_side) {
     const struct alloc_ops *ops = baseline_jemalloc_pool();
     if (ops == NULL) {
@@ -302,6 +320,7 @@ static Suite *baseline_suite(void) {
     tcase_set_timeout(confined, 60);
     tcase_add_loop_test(confined, pool_blocks_stay_inside_and_reuse_is_full, 0,
                         sizeof pool_sizes / sizeof pool_sizes[0]);
+    tcase_add_test(confined, pool_freed_in_small_blocks_serves_a_large_one);
     tcase_add_test(confined, pools_live_side_by_side);
     tcase_add_test(confined, pool_too_small_is_refused);
     suite_add_tcase(suite, confined);

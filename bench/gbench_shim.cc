@@ -6,6 +6,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cmath>
+#include <string>
 
 static bool failed;
 
@@ -68,5 +69,5 @@ void gbench_fail(gbench_run *run, const char *why) {
 }
 
 void gbench_skip(gbench_run *run, const char *why) {
-    state_of(run).SkipWithError(why);
+    state_of(run).SkipWithError((std::string("skipped: ") + why).c_str());
 }

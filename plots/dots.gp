@@ -30,8 +30,12 @@ shift(name) = words(drawn) > 1 ? 0.36 - 0.72 * (index_in(drawn, name) - 1) / (wo
 set label 1 heading
 set xlabel axis
 set logscale x
-set xrange [least / 1.4:most * 1.4]
-set xtics add ("2" 2, "3" 3, "5" 5, "20" 20, "50" 50, "200" 200, "500" 500, "2000" 2000, "5000" 5000)
+pad = 1.02 * (most / least) ** 0.05
+set xrange [least / pad:most * pad]
+set xtics add ("1.2" 1.2, "1.5" 1.5, "2" 2, "3" 3, "5" 5, "20" 20, "50" 50, "200" 200, "500" 500, "2000" 2000, "5000" 5000)
+if (most / least < 10) {
+    set xtics add ("1.1" 1.1, "1.3" 1.3, "4" 4, "6" 6, "8" 8, "12" 12, "15" 15, "30" 30, "40" 40, "60" 60, "80" 80)
+}
 set yrange [-rows - 1.5:-0.5]
 set ytics scale 0 textcolor rgb "black"
 set ytics ("geometric mean" -rows - 1)

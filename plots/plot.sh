@@ -66,7 +66,9 @@ dots() {
         return 0
     }
     traces=${TRACES:-$(column "$1" trace 1)}
-    draw dots "$2" "$shown" 900 $((140 + ($(echo "$traces" | wc -w) + 1) * 54)) \
+    rows=$(($(echo "$traces" | wc -w) + 1))
+    row_height=$((14 + 4 * $(echo "$shown" | wc -w)))
+    draw dots "$2" "$shown" 900 $((140 + rows * row_height)) \
         "data = '$folder/$1.tsv'; traces = '$traces'; $3"
 }
 
