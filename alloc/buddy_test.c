@@ -139,6 +139,8 @@ static void world_alloc(struct world *world, struct block *block, size_t bytes, 
         EXPECT(block->p != NULL);
     }
     if (block->p != NULL) {
+        size_t usable = buddy_usable(world->a, block->p);
+        EXPECT(align <= world->a->area.unit_bytes || usable < bytes + world->a->area.unit_bytes);
         block_verify(world, block);
         block_fill(world, block);
     }
@@ -319,6 +321,7 @@ START_TEST(test_soak) {
     EXPECT(buddy_add_region(world.a, memory + 9001 * scale, 3001 * scale));
     EXPECT(buddy_add_region(world.a, memory + pool_bytes, 999 * scale));
     EXPECT(!buddy_add_region(world.a, memory + 9000 * scale, 4000 * scale));
+    EXPECT(!buddy_add_region(world.a, memory + 8000 * scale, 1001 * scale + 1));
     struct walked fresh = {.count = 0};
     struct walked drained = {.count = 0};
     buddy_walk(world.a, piece_note, &fresh);
@@ -473,6 +476,17 @@ START_TEST(test_flipped_bits) {
 }
 END_TEST
 
+/* Two free buddies that nobody joined. */
+START_TEST(test_unjoined_buddies) {
+    char *pool = aligned_memory(pool_bytes_for(64, 16), 65536, 0);
+    struct alloc *a = buddy_new(pool, pool_bytes_for(64, 16), 16);
+    uint32_t unit = piece_pop(view_of(a), 6);
+    piece_insert(view_of(a), unit, 5);
+    piece_insert(view_of(a), unit + 32, 5);
+    EXPECT(strcmp(buddy_check(a), "state: two free buddies were not joined") == 0);
+}
+END_TEST
+
 /* Any pool contents: check() ends and reads only the pool. */
 START_TEST(test_random_damage) {
     uint32_t unit_bytes = _i == 0 ? 16 : PAGE_BYTES;
@@ -524,6 +538,7 @@ int main(void) {
     tcase_add_test(cases, test_resize_in_place);
     tcase_add_test(cases, test_resize_pages_in_place);
     tcase_add_loop_test(cases, test_flipped_bits, 0, 2);
+    tcase_add_test(cases, test_unjoined_buddies);
     tcase_add_loop_test(cases, test_random_damage, 0, 2);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
