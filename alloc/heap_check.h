@@ -15,9 +15,8 @@
 /* ---- walk ---- */
 
 static inline bool piece_visit(alloc_walk_fn *visit, void *ctx, enum alloc_piece_kind kind,
-                               const void *start, size_t bytes) {
-    size_t usable =
-        kind != ALLOC_PIECE_META && bytes >= HEAP_BLOCK_MIN ? bytes - HEAP_HEADER_BYTES : 0;
+                               const void *start, size_t bytes, size_t overhead) {
+    size_t usable = kind != ALLOC_PIECE_META && bytes >= HEAP_BLOCK_MIN ? bytes - overhead : 0;
     struct alloc_piece piece = {
         .kind = kind,
         .start = start,
@@ -31,7 +30,7 @@ static inline bool piece_visit(alloc_walk_fn *visit, void *ctx, enum alloc_piece
 static inline bool heap_walk_one(const struct heap *h, alloc_walk_fn *visit, void *ctx) {
     const unsigned char *base = (const unsigned char *)h;
     uint32_t before = heap_trim_before(h);
-    if (!piece_visit(visit, ctx, ALLOC_PIECE_META, base - before, before + h->first)) {
+    if (!piece_visit(visit, ctx, ALLOC_PIECE_META, base - before, before + h->first, 0)) {
         return false;
     }
     uint32_t bytes;
@@ -39,15 +38,16 @@ static inline bool heap_walk_one(const struct heap *h, alloc_walk_fn *visit, voi
         uint32_t header = heap_get(h, b);
         bytes = block_size(header);
         enum alloc_piece_kind kind = (header & HEAP_FREE) ? ALLOC_PIECE_FREE : ALLOC_PIECE_LIVE;
-        if (!piece_visit(visit, ctx, kind, base + b, bytes)) {
+        uint32_t overhead = kind == ALLOC_PIECE_LIVE ? block_overhead(header) : HEAP_HEADER_BYTES;
+        if (!piece_visit(visit, ctx, kind, base + b, bytes, overhead)) {
             return false;
         }
     }
-    if (h->top != h->end &&
-        !piece_visit(visit, ctx, ALLOC_PIECE_FREE, base + h->top, h->end - h->top)) {
+    if (h->top != h->end && !piece_visit(visit, ctx, ALLOC_PIECE_FREE, base + h->top,
+                                         h->end - h->top, HEAP_HEADER_BYTES)) {
         return false;
     }
-    return piece_visit(visit, ctx, ALLOC_PIECE_META, base + h->end, 4 + heap_trim_behind(h));
+    return piece_visit(visit, ctx, ALLOC_PIECE_META, base + h->end, 4 + heap_trim_behind(h), 0);
 }
 
 static inline void heap_walk(const struct heap *h, alloc_walk_fn *visit, void *ctx) {
@@ -108,6 +108,11 @@ static inline const char *chain_check(const struct heap *h, struct heap_tally *a
         }
         before_free = (header & HEAP_FREE) != 0;
         if (!before_free) {
+            uintptr_t payload = (uintptr_t)h + b + HEAP_HEADER_BYTES;
+            uint32_t align = block_align(h, b);
+            if (align < ALLOC_ALIGN || (align & (align - 1)) != 0 || payload % align != 0) {
+                return "a block is not aligned as it says";
+            }
             continue;
         }
         if ((header & HEAP_FLAGS) != HEAP_FREE) {

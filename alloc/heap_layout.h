@@ -14,6 +14,7 @@
  * closing word W.
  *
  *   live block  | header | payload .......................... |
+ *   aligned     | header | payload ............... | alignment |
  *   free block  | header | link | link | ..... | footer: size |
  *               b        b+4    b+8            b+size-4
  *
@@ -47,7 +48,7 @@ void *memmove(void *to, const void *from, size_t bytes);
 enum {
     HEAP_FREE = 1u,      /* the block is free */
     HEAP_PREV_FREE = 2u, /* the block before it is free; never set in a free block */
-    HEAP_ALIGNED = 4u,   /* a live block from alloc_aligned(): its alignment outlives realloc() */
+    HEAP_ALIGNED = 4u,   /* a live block from alloc_aligned(): its last word is the alignment */
     HEAP_FLAGS = 7u,
     HEAP_BLOCK_MIN = 16u,  /* header, two links, footer */
     HEAP_HEADER_BYTES = 4u /* a payload is this much smaller than its block */
@@ -151,6 +152,17 @@ static inline uint32_t heap_first_after(uint32_t control_bytes) {
 /* Whether no block of this heap could ever serve the request; 0 is refused as well. */
 HEAP_HOT bool request_is_hopeless(const struct heap *h, size_t request) {
     return request - 1 >= h->end - h->first - HEAP_HEADER_BYTES;
+}
+
+/* Bytes of a live block that are not payload, told by its header. */
+HEAP_HOT uint32_t block_overhead(uint32_t header) {
+    return HEAP_HEADER_BYTES + (header & HEAP_ALIGNED); /* 4, or 8 */
+}
+
+/* The alignment a live block was asked to have: ALLOC_ALIGN, or what its last word says. */
+static inline uint32_t block_align(const struct heap *h, uint32_t b) {
+    uint32_t header = heap_get(h, b);
+    return (header & HEAP_ALIGNED) != 0 ? heap_get(h, b + block_size(header) - 4) : ALLOC_ALIGN;
 }
 
 /* How free blocks refer to each other: odd, so that a link is never taken for a live header. Field

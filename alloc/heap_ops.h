@@ -84,6 +84,14 @@ HEAP_HOT uint32_t block_gap(const struct heap *h, uint32_t b, uint32_t align) {
     return gap == 8 ? gap + align : gap;
 }
 
+/* Writes down the alignment of the live block b, if it is more than every block's. */
+static inline void block_note_align(struct heap *h, uint32_t b, uint32_t align) {
+    uint32_t header = heap_get(h, b);
+    if ((header & HEAP_ALIGNED) != 0) {
+        heap_set(h, b + block_size(header) - 4, align);
+    }
+}
+
 /* The payload from this heap alone, or NULL. Where align is the constant ALLOC_ALIGN, nothing but a
  * plain alloc is left of it. */
 HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_t request,
@@ -91,11 +99,11 @@ HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_
     if (request_is_hopeless(h, request)) {
         return NULL;
     }
-    uint32_t need = request_block_bytes((uint32_t)request);
+    uint32_t flags = align > ALLOC_ALIGN ? HEAP_ALIGNED : 0;
+    uint32_t need = request_block_bytes((uint32_t)request + flags);
     /* The longest gap there can be: a block of that much more holds the payload wherever it lies.
      */
     uint32_t slack = align > ALLOC_ALIGN ? (uint32_t)align + 8 : 0;
-    uint32_t flags = align > ALLOC_ALIGN ? HEAP_ALIGNED : 0;
     uint32_t b = need + slack >= need ? ix->take(h, need + slack) : 0;
     bool is_wild = b == 0;
     b = is_wild ? h->top : b;
@@ -114,6 +122,9 @@ HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_
         block_carve(h, b, need, flags);
     } else {
         block_split(ix, h, b, bytes - gap, need, flags);
+    }
+    if (align > ALLOC_ALIGN) {
+        block_note_align(h, b, (uint32_t)align);
     }
     return block_payload(h, b);
 }
@@ -266,9 +277,10 @@ static inline void *block_resize(const struct heap_index_ops *ix, struct heap *h
     if (request_is_hopeless(h, request)) {
         return NULL;
     }
-    uint32_t need = request_block_bytes((uint32_t)request);
     uint32_t header = heap_get(h, b);
     uint32_t bytes = block_size(header);
+    uint32_t need = request_block_bytes((uint32_t)request + (header & HEAP_ALIGNED));
+    uint32_t align = block_align(h, b);
     if (need > bytes) {
         uint32_t room = block_room_behind(h, b, bytes);
         uint32_t before = 0;
@@ -282,6 +294,7 @@ static inline void *block_resize(const struct heap_index_ops *ix, struct heap *h
         b = before != 0 ? block_absorb_before(ix, h, b) : b;
     }
     block_trim(ix, h, b, need);
+    block_note_align(h, b, align);
     return block_payload(h, b);
 }
 
@@ -291,12 +304,12 @@ static inline void *block_move(const struct heap_index_ops *ix, struct heap *a, 
     struct alloc *pool = (struct alloc *)a;
     uint32_t header = heap_get(h, b);
     void *from = block_payload(h, b);
-    /* The alignment asked for is not kept; what the address has is at least that. */
-    size_t align = (uintptr_t)from & (0 - (uintptr_t)from);
-    void *to = (header & HEAP_ALIGNED) != 0 ? ix->ops->alloc_aligned(pool, request, align)
-                                            : ix->ops->alloc(pool, request);
+    void *to = (header & HEAP_ALIGNED) != 0
+                   ? ix->ops->alloc_aligned(pool, request, block_align(h, b))
+                   : ix->ops->alloc(pool, request);
     if (to != NULL) {
-        memcpy(to, from, block_size(header) - HEAP_HEADER_BYTES);
+        /* It is larger, or it would not have moved. */
+        memcpy(to, from, block_size(header) - block_overhead(header));
         ix->ops->free(pool, from);
     }
     return to;
@@ -322,7 +335,11 @@ static inline void *heap_realloc(const struct heap_index_ops *ix, struct heap *a
 
 static inline size_t heap_usable(const struct heap *a, const void *p) {
     const struct heap *h = heap_of_live(a, p);
-    return h == NULL ? 0 : block_size(heap_get(h, payload_block(h, p))) - HEAP_HEADER_BYTES;
+    if (h == NULL) {
+        return 0;
+    }
+    uint32_t header = heap_get(h, payload_block(h, p));
+    return block_size(header) - block_overhead(header);
 }
 
 #endif

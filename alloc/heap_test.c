@@ -316,6 +316,9 @@ static uint32_t idle_bits(const struct alloc_ops *ops, const struct heap *h, uin
     if (field == 0) {
         return (header & HEAP_FREE) == 0 ? HEAP_ALIGNED | swallowing_bits(h, b) : 0;
     }
+    if (b != h->top && (header & (HEAP_FREE | HEAP_ALIGNED)) == HEAP_ALIGNED) {
+        return field == bytes - 4 ? 0 : ~0u;
+    }
     if (b == h->top || (header & HEAP_FREE) == 0) {
         return ~0u;
     }
