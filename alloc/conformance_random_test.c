@@ -104,7 +104,7 @@ START_TEST(random_operations_are_sound) {
     const uint32_t most[] = {40, 300, 2500, 20000};
     const size_t pools[] = {RIG_POOL_BYTES - 16, 9000, 20000};
     bool aligned = conformance_cases[_i].ops->alloc_aligned != NULL;
-    for (uint64_t i = 0; i < (getenv("HEAPRIG_FULL") != NULL ? RUNS_FULL : RUNS); i++) {
+    for (uint64_t i = 0; i < (random_full() ? RUNS_FULL : RUNS); i++) {
         struct run run = {_i, random_seed(i), pools[i % 3] + (size_t)(i % 9), (size_t)(i * 5 % 16)};
         struct random_ops how = {run.seed, SLOTS, most[i % 4], aligned ? 10 : 0};
         random_ops_fill(&how, ops, OPS);

@@ -15,6 +15,7 @@
 #include "../fuzz/arena.h"
 #include "../fuzz/canary.h"
 #include "../fuzz/oracle.h"
+#include "../fuzz/random_ops.h"
 #include "../trace/trace_text.h"
 
 #include <check.h>
@@ -203,8 +204,7 @@ static int subject_count(void) {
 
 static double budget_s(void) {
     const char *text = getenv("HEAPRIG_SMALL_WORLD_SECONDS");
-    bool full = getenv("HEAPRIG_FULL") != NULL;
-    double total = text != NULL ? strtod(text, NULL) : full ? 60 : 10;
+    double total = text != NULL ? strtod(text, NULL) : random_full() ? 60 : 10;
     return total / subject_count();
 }
 

@@ -3,7 +3,6 @@
 #include "random_ops.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +32,11 @@ uint64_t random_seed(uint64_t salt) {
     uint64_t seed = text != NULL ? strtoull(text, NULL, 16) : 1;
     uint64_t mixed = seed_mix(seed) + seed_mix(salt);
     return mixed != 0 ? mixed : 1;
+}
+
+bool random_full(void) {
+    const char *text = getenv("HEAPRIG_FULL");
+    return text != NULL && text[0] != '\0';
 }
 
 /* Odds of this run: weights of empty-slot kinds and full-slot kinds. */

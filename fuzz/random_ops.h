@@ -10,6 +10,8 @@
 
 #include "../trace/op.h"
 
+#include <stdbool.h>
+
 struct random_ops {
     uint64_t seed;
     uint32_t slot_count;
@@ -29,5 +31,8 @@ size_t random_below(uint64_t *state, size_t bound);
 
 /* HEAPRIG_SEED (hexadecimal or decimal text), or 1; mixed with `salt`, never 0. Tests print it. */
 uint64_t random_seed(uint64_t salt);
+
+/* Is HEAPRIG_FULL set, and not to nothing? Then tests may take long. */
+bool random_full(void);
 
 #endif
