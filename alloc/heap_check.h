@@ -110,7 +110,7 @@ static inline const char *chain_check(const struct heap *h, struct heap_tally *a
         if (!before_free) {
             uintptr_t payload = (uintptr_t)h + b + HEAP_HEADER_BYTES;
             uint32_t align = block_align(h, b);
-            if (align < ALLOC_ALIGN || (align & (align - 1)) != 0 || payload % align != 0) {
+            if (align < ALLOC_ALIGN || (align & (align - 1)) != 0 || (payload & (align - 1)) != 0) {
                 return "a block is not aligned as it says";
             }
             continue;

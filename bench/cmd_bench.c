@@ -141,7 +141,7 @@ static bool failures_any(const struct session_result *result) {
 static bool tables_print(const struct bench_options *o, const struct row_set *set,
                          const struct session_result *result) {
     bool printed = true;
-    printf("best of each line marked *; means in brackets lack some traces\n");
+    printf("best of each line marked *; in brackets: some requests or traces were not served\n");
     if (!o->exact) {
         printed &= rows_print(set, &time_table);
         printed &= rows_print(set, &tables_timed[0]) && rows_print(set, &tables_timed[1]);

@@ -4,7 +4,8 @@
  *
  *   high-water mark / peak live
  *   trace       floor     tlsf  bestfit
- *   lua          1.11   1.12 *     1.21      '*' the least of its line
+ *   lua          1.11   1.12 *     1.21      '*' the least of its line, but for what stands in
+ *                                            brackets: not all requests were served there
  *   geomean               1.12     1.21
  */
 #include "rows.h"
@@ -25,6 +26,7 @@ struct matrix {
     const struct row_set *set;
     const struct row_table *table;
     const struct column *allocator, *trace, *value, *second, *first, *mark;
+    const struct column *failures, *refusals; /* NULL where the rows have none */
     const char *allocators[MATRIX_NAMES_MAX];
     const char *traces[MATRIX_NAMES_MAX];
     size_t allocator_count, trace_count;
@@ -56,7 +58,9 @@ static void matrix_fill(struct matrix *m, const struct row_set *set,
                          .value = column_or_null(set->kind, table->value),
                          .second = column_or_null(set->kind, table->second),
                          .first = column_or_null(set->kind, table->first),
-                         .mark = column_or_null(set->kind, table->mark)};
+                         .mark = column_or_null(set->kind, table->mark),
+                         .failures = rows_column(set->kind, "failures"),
+                         .refusals = rows_column(set->kind, "refusals")};
     for (size_t i = 0; i < set->order_count; i++) {
         name_add(m->allocators, &m->allocator_count, set->order[i]->name);
     }
@@ -80,6 +84,13 @@ static const void *matrix_row(const struct matrix *m, size_t trace, size_t alloc
         }
     }
     return NULL;
+}
+
+/* Whether the allocator did not do all the work: its figure cannot be ranked with others. */
+static bool row_partial(const struct matrix *m, const void *row) {
+    return row != NULL && !m->table->plain &&
+           ((m->failures != NULL && rows_number(m->failures, row) > 0) ||
+            (m->refusals != NULL && rows_number(m->refusals, row) > 0));
 }
 
 static double matrix_value(const struct matrix *m, size_t trace, size_t allocator) {
@@ -109,7 +120,9 @@ static void cell_format(const struct matrix *m, const void *row, bool least, cha
     }
     bool marked =
         row != NULL && m->mark != NULL && rows_number(m->mark, row) < rows_number(m->value, row);
-    (void)snprintf(text, CELL_BYTES, "%s%s%s%s", value, second, marked ? "~" : "",
+    bool partial = row_partial(m, row);
+    (void)snprintf(text, CELL_BYTES, "%s%s%s%s%s%s", partial ? "(" : "", value, second,
+                   partial ? ")" : "", marked ? "~" : "",
                    m->table->plain ? ""
                    : least         ? " *"
                                    : "  ");
@@ -120,8 +133,11 @@ static void trace_line(const struct matrix *m, struct libscols_line *line, size_
     double least = INFINITY;
     const void *any = NULL;
     for (size_t a = 0; a < m->allocator_count; a++) {
-        least = fmin(least, matrix_value(m, trace, a));
-        any = any != NULL ? any : matrix_row(m, trace, a);
+        const void *row = matrix_row(m, trace, a);
+        any = any != NULL ? any : row;
+        if (row != NULL && !row_partial(m, row)) {
+            least = fmin(least, matrix_value(m, trace, a));
+        }
     }
     (void)scols_line_set_data(line, 0, m->traces[trace]);
     if (m->first != NULL) {
@@ -131,13 +147,13 @@ static void trace_line(const struct matrix *m, struct libscols_line *line, size_
     for (size_t a = 0; a < m->allocator_count; a++) {
         const void *row = matrix_row(m, trace, a);
         bool is_least = m->allocator_count > 1 && !m->table->plain && row != NULL &&
-                        matrix_value(m, trace, a) <= least;
+                        !row_partial(m, row) && matrix_value(m, trace, a) <= least;
         cell_format(m, row, is_least, text);
         (void)scols_line_set_data(line, a + 1 + (m->first != NULL), text);
     }
 }
 
-/* The mean over all traces; in brackets when some have no figure: then it is not comparable. */
+/* The mean over all traces; in brackets when some lack or are in brackets themselves. */
 static void mean_line(const struct matrix *m, struct libscols_line *line) {
     double values[MATRIX_NAMES_MAX];
     (void)scols_line_set_data(line, 0, "geomean");
@@ -145,15 +161,17 @@ static void mean_line(const struct matrix *m, struct libscols_line *line) {
         char number[20];
         char text[CELL_BYTES];
         size_t count = 0;
+        bool partial = false;
         for (size_t t = 0; t < m->trace_count; t++) {
             double value = matrix_value(m, t, a);
+            partial |= isnan(value) || row_partial(m, matrix_row(m, t, a));
             if (!isnan(value)) {
                 values[count++] = value;
             }
         }
         number_format(m->value, number, sizeof number,
                       stats_geomean(values, count, m->table->floor));
-        (void)snprintf(text, sizeof text, count < m->trace_count ? "(%s)  " : "%s  ", number);
+        (void)snprintf(text, sizeof text, partial ? "(%s)  " : "%s  ", number);
         (void)scols_line_set_data(line, a + 1 + (m->first != NULL), text);
     }
 }
