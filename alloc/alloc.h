@@ -135,11 +135,10 @@ struct alloc_ops {
 
     /* Resizes the live block p to at least `bytes`, in place (shrinking, or growing forwards or
      * backwards into free neighbours) where it can, else by moving. The first min(old request,
-     * bytes) bytes keep their contents, the alignment asked of alloc_aligned() is kept (the address
-     * may have a larger one by chance; then that may be kept). p NULL: alloc(bytes). bytes 0:
-     * free(p), returns NULL. Returns NULL otherwise iff p is misuse or no memory was found; then
-     * the block is untouched and still live. Shrinking never fails. Cost: as alloc() plus free()
-     * plus one copy. May be NULL. */
+     * bytes) bytes keep their contents, the alignment asked of alloc_aligned() is kept. p NULL:
+     * alloc(bytes). bytes 0: free(p), returns NULL. Returns NULL otherwise iff p is misuse or no
+     * memory was found; then the block is untouched and still live. Shrinking never fails. Cost: as
+     * alloc() plus free() plus one copy. May be NULL. */
     void *(*realloc)(struct alloc *a, void *p, size_t bytes);
 
     /* Ends the life of the live block p: ALLOC_OK. free(NULL) is ALLOC_OK and does nothing. All

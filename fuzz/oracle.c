@@ -173,8 +173,7 @@ static bool refusal_judge(struct oracle *oracle, const struct replay_event *even
             return false;
         }
         if (ops->realloc != NULL) {
-            uintptr_t by_chance = old->start & (~old->start + 1);
-            align = old->align > oracle->default_align ? (size_t)by_chance : 1;
+            align = old->align > oracle->default_align ? old->align : 1;
             if (bytes <= old->request_bytes) {
                 return oracle_fail(oracle, ORACLE_REFUSED, "%s does not shrink",
                                    oracle_block_text(oracle, op->slot).text);
