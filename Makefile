@@ -65,7 +65,7 @@ help:
 ## make deps         install what is missing (apt-get), saying what and why
 .PHONY: deps
 deps:
-	@tools/deps.sh core arm fuzz
+	@tools/deps.sh core arm fuzz check
 	@$(MAKE) -s build/.deps-core build/.deps-arm
 
 build/.deps-%: tools/deps.sh tools/sysroot.sh

@@ -34,4 +34,7 @@ sources=$(git ls-files '*.c' '*.h' '*.cc')
         echo "skipped: clang-format not found" >&2
     fi
 }
+# The plug-in the README shows is the one that is tested.
+awk '/^```c$/ { inside = 1; next } /^```$/ { inside = 0 } inside' README.md | cmp -s - bench/example_plugin.c ||
+    complain "README.md: the plug-in shown differs from bench/example_plugin.c"
 exit $status
