@@ -62,8 +62,10 @@ static struct swarm swarm_draw(const struct random_ops *how, uint64_t *state) {
 static uint64_t size_draw(const struct random_ops *how, const struct swarm *swarm,
                           uint64_t *state) {
     if (random_next(state) % ABSURD_ODDS == 0) {
-        uint64_t base = UINT64_C(1) << (30 + random_next(state) % 35) % 64;
-        return base - random_next(state) % 64;
+        /* Up to 64 bytes below 2^30 ... 2^64. */
+        uint64_t exponent = 30 + random_next(state) % 35;
+        uint64_t power = exponent < 64 ? UINT64_C(1) << exponent : 0;
+        return power - 1 - random_next(state) % 64;
     }
     uint64_t span = UINT64_C(1) << (random_next(state) % (swarm->size_log2 + 1));
     uint64_t bytes = 1 + random_next(state) % (span * 2);
