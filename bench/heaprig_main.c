@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * heaprig_main.c - the `heaprig` program: finds the command and hands over. */
-#include "names.h"
+#include "../trace/names.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * subject.c - names in two lists, paths by dlopen. */
 #include "subject.h"
 
-#include "names.h"
+#include "../trace/names.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

@@ -8,6 +8,7 @@
 #include "generators.h"
 
 #include "file_bytes.h"
+#include "names.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -130,14 +131,18 @@ static bool spec_number(const char **text, uint64_t *number) {
     return errno == 0;
 }
 
-static bool name_unknown(const char *spec, struct problem *problem) {
-    char names[256] = "";
-    for (size_t i = 0; i < GENERATOR_COUNT; i++) {
-        size_t length = strlen(names);
-        (void)snprintf(names + length, sizeof names - length, "%s%s", i > 0 ? ", " : "",
-                       infos[i].name);
-    }
-    return problem_set(problem, "%s: unknown generator, expected one of %s", spec, names);
+static const char *info_name(const void *table, size_t index) {
+    const struct generator_info *known = table;
+    return index < GENERATOR_COUNT ? known[index].name : NULL;
+}
+
+/* name: the part of spec that is unknown. */
+static bool name_unknown(const char *spec, const char *name, struct problem *problem) {
+    const char *nearest = name_nearest(name, infos, info_name);
+    return problem_set(problem,
+                       "%s: unknown generator, expected one that `heaprig list` shows%s%s%s", spec,
+                       nearest != NULL ? "; did you mean '" : "", nearest != NULL ? nearest : "",
+                       nearest != NULL ? "'?" : "");
 }
 
 /* What a spec says. */
@@ -157,7 +162,9 @@ static bool spec_parse(const char *text, struct spec *spec, struct problem *prob
         }
     }
     if (spec->index == GENERATOR_COUNT) {
-        return name_unknown(text, problem);
+        char unknown[64];
+        (void)snprintf(unknown, sizeof unknown, "%.*s", (int)length, name);
+        return name_unknown(text, unknown, problem);
     }
     spec->seed = 1;
     spec->ops = infos[spec->index].default_ops;

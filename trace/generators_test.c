@@ -74,8 +74,8 @@ static const struct {
     const char *spec;
     const char *said;
 } faults[] = {
-    {"gen:", "unknown generator, expected one of uniform, powerlaw"},
-    {"gen:unifor", "unknown generator"},
+    {"gen:", "unknown generator, expected one that `heaprig list` shows"},
+    {"gen:unifor", "did you mean 'uniform'?"},
     {"gen:uniformly:1", "unknown generator"},
     {"gen:uniform:", "bad number, expected gen:NAME[:SEED[:OPS]]"},
     {"gen:uniform:x", "bad number"},
