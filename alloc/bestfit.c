@@ -77,7 +77,7 @@ static inline void trie_insert(struct heap *h, uint32_t b, uint32_t bytes) {
     heap_set(h, trie_child(b, 0), CLASS_NODE_NONE);
     heap_set(h, trie_child(b, 1), CLASS_NODE_NONE);
     trie_hang(h, link, b);
-    class_mark(h, class);
+    class_mark_octave(h, class);
 }
 
 /* The link to child 0 of block b, or to child 1 if it has no child 0. */
@@ -128,7 +128,7 @@ static inline void trie_remove(struct heap *h, uint32_t b) {
     if (leaf != b) {
         trie_replace(h, b, link, leaf);
     } else if (link < h->first) {
-        class_clear(h, (link - class_slot(0)) / 4);
+        class_clear_octave(h, (link - class_slot(0)) / 4);
     }
 }
 
@@ -170,7 +170,7 @@ static uint32_t trie_least(const struct heap *h, uint32_t node, uint32_t need, u
 
 HEAP_HOT void bestfit_insert(struct heap *h, uint32_t b, uint32_t bytes) {
     if (class_is_exact(bytes)) {
-        list_insert(h, b, bytes);
+        list_insert_exact(h, b, bytes);
     } else {
         trie_insert(h, b, bytes);
     }
@@ -178,36 +178,43 @@ HEAP_HOT void bestfit_insert(struct heap *h, uint32_t b, uint32_t bytes) {
 
 HEAP_HOT void bestfit_remove(struct heap *h, uint32_t b, uint32_t bytes) {
     if (class_is_exact(bytes)) {
-        list_remove(h, b, bytes);
+        list_remove_exact(h, b, bytes);
     } else {
         trie_remove(h, b);
     }
 }
 
-HEAP_HOT uint32_t bestfit_take(struct heap *h, uint32_t bytes) {
-    uint32_t class = class_of(bytes);
-    uint32_t found = class_from(h, class);
-    uint32_t node = CLASS_NODE_NONE;
-    if (found == class && found >= CLASS_OCTAVE_FIRST) {
-        node = trie_least(h, heap_get(h, class_slot(found)), bytes, trie_key(bytes));
-        if (node == CLASS_NODE_NONE) {
-            found = class_from(h, class + 1);
+/* The node of the least size in the tries that suffices, or CLASS_NODE_NONE. */
+HEAP_HOT uint32_t bestfit_least(const struct heap *h, uint32_t bytes) {
+    uint32_t class = CLASS_OCTAVE_FIRST - 1;
+    if (!class_is_exact(bytes)) {
+        class = class_of_octave(bytes);
+        uint32_t node = trie_least(h, heap_get(h, class_slot(class)), bytes, trie_key(bytes));
+        if (node != CLASS_NODE_NONE) {
+            return node;
         }
     }
-    if (found == CLASS_MAX) {
-        return 0;
+    class = class_above(h, class);
+    return class == CLASS_MAX ? CLASS_NODE_NONE
+                              : trie_least(h, heap_get(h, class_slot(class)), 0, 0);
+}
+
+HEAP_HOT struct heap_found bestfit_take(struct heap *h, uint32_t bytes) {
+    if (class_is_exact(bytes)) {
+        struct heap_found found = list_take_exact(h, bytes);
+        if (found.bytes != 0) {
+            return found;
+        }
     }
-    if (found < CLASS_OCTAVE_FIRST) {
-        return list_pop(h, found);
-    }
+    uint32_t node = bestfit_least(h, bytes);
     if (node == CLASS_NODE_NONE) {
-        node = trie_least(h, heap_get(h, class_slot(found)), 0, 0);
+        return HEAP_FOUND_NONE;
     }
     /* The last freed of that size, if the trie's own is not the only one. */
     uint32_t next = node_next(h, node);
     uint32_t b = node_block(next != CLASS_NODE_NONE ? next : node);
     trie_remove(h, b);
-    return b;
+    return (struct heap_found){.b = b, .bytes = node_bytes(h, node)};
 }
 
 /* The largest of a trie is on the path that keeps right. */
@@ -300,7 +307,7 @@ static const char *trie_check(const struct heap *h, uint32_t class, uint32_t lim
 static const char *bestfit_index_check(const struct heap *h, const struct heap_tally *all) {
     const char *broken = classes_check(h);
     struct heap_tally entered = {0};
-    for (uint32_t c = 0; broken == NULL && class_slot(c) < h->first; c++) {
+    for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
         broken = c < CLASS_OCTAVE_FIRST
                      ? list_check(h, node_of_head(c), c, 0, all->blocks, &entered)
                      : trie_check(h, c, all->blocks, &entered);

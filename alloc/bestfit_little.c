@@ -29,19 +29,17 @@ static void little_insert(struct heap *h, uint32_t b, uint32_t bytes) {
     (void)bytes;
 }
 
-static uint32_t little_take(struct heap *h, uint32_t bytes) {
-    uint32_t best = 0;
-    uint32_t best_bytes = UINT32_MAX;
+static struct heap_found little_take(struct heap *h, uint32_t bytes) {
+    struct heap_found best = {.b = 0, .bytes = UINT32_MAX};
     uint32_t block_bytes;
-    for (uint32_t b = h->first; b != h->top && best_bytes != bytes; b += block_bytes) {
+    for (uint32_t b = h->first; b != h->top && best.bytes != bytes; b += block_bytes) {
         uint32_t header = heap_get(h, b);
         block_bytes = block_size(header);
-        if ((header & HEAP_FREE) != 0 && block_bytes >= bytes && block_bytes < best_bytes) {
-            best = b;
-            best_bytes = block_bytes;
+        if ((header & HEAP_FREE) != 0 && block_bytes >= bytes && block_bytes < best.bytes) {
+            best = (struct heap_found){.b = b, .bytes = block_bytes};
         }
     }
-    return best;
+    return best.b == 0 ? HEAP_FOUND_NONE : best;
 }
 
 static uint32_t little_largest(const struct heap *h) {

@@ -3,20 +3,22 @@
  * heap_classes.h - free blocks by size class: the two-level mapping of tlsf and bestfit
  *
  * After TLSF (Masmano, Ripoll, Crespo, Real 2004). The class of a block is that of x = size - 8:
- * up to x = 248 each size is a class of its own, above that each octave is cut into 16 classes.
- * With size - 8 instead of size, a request of 2^k bytes, whose block has 2^k + 8, lies at the start
- * of its class: a freed block of that kind is found again by the next request of that kind.
+ * up to x = 248 each size is a class of its own, an exact class; above that each octave is cut into
+ * 16 classes. With size - 8 instead of size, a request of 2^k bytes, whose block has 2^k + 8, lies
+ * at the start of its class: a freed block of that kind is found again by the next request of that
+ * kind.
  *
  *   size    x     class        size    x     class
- *     16     8      0           288   280     32
- *     24    16      1           520   512     47
- *    256   248     30           552   544     48
- *    264   256     31          1032  1024     63
- *    272   264     31          2^32-8        414
+ *     16     8      1           288   280     33
+ *     24    16      2           520   512     48
+ *    256   248     31           552   544     49
+ *    264   256     32          1032  1024     64
+ *    272   264     32          2^32-8        415
  *
- * A bit per class says whether its head is empty, a bit per word of those whether the word is 0: so
- * the next class that is not empty takes two count-trailing-zeros. A heap has only as many heads as
- * its largest block needs.
+ * A bit per class says whether its head is empty. The exact classes have map[0] to themselves, as
+ * most blocks are small: their bits are found by one shift. For the other words a bit in the
+ * summary says whether the word is 0. So the next class that is not empty takes at most two
+ * count-trailing-zeros. A heap has only as many heads as its largest block needs.
  */
 #ifndef HEAPRIG_HEAP_CLASSES_H
 #define HEAPRIG_HEAP_CLASSES_H
@@ -24,28 +26,29 @@
 #include "heap.h"
 
 enum {
-    CLASS_LINEAR_END = 256,  /* first x outside the linear classes */
+    CLASS_LINEAR_END = 256,  /* first x outside the exact classes */
     CLASS_SPLIT_LOG2 = 4,    /* log2 of the classes in an octave */
-    CLASS_OCTAVE_FIRST = 31, /* the first class of x >= CLASS_LINEAR_END */
-    CLASS_MAX = 415,         /* classes of the largest heap */
-    CLASS_WORDS = (CLASS_MAX + 31) / 32,
+    CLASS_FIRST = 1,         /* the class of the smallest block */
+    CLASS_OCTAVE_FIRST = 32, /* the first class of x >= CLASS_LINEAR_END */
+    CLASS_MAX = 416,         /* first class beyond those of the largest heap */
+    CLASS_WORDS = CLASS_MAX / 32,
 };
 
 /* head[] has as many entries as control_bytes() made room for. */
 struct heap_classes {
     struct heap heap;
-    uint32_t spare;   /* see CLASS_NODE_NONE */
-    uint32_t summary; /* bit w: map[w] is not 0 */
+    uint32_t summary; /* bit w, w > 0: map[w] is not 0 */
     uint32_t map[CLASS_WORDS];
-    uint32_t head[]; /* nodes, CLASS_NODE_NONE when empty */
+    uint32_t head[]; /* nodes, CLASS_NODE_NONE when empty; head[0]: see there */
 };
 
-/* Where a list or tree ends. Taken as a block, its third word is the control structure's spare one:
- * a list may write its backward link there without asking. */
-#define CLASS_NODE_NONE HEAP_NODE((uint32_t)offsetof(struct heap_classes, spare) - 8u)
+/* Where a list or tree ends. Taken as a block, its third word is head[0], of the class that does
+ * not exist: a list may write its backward link there without asking. */
+#define CLASS_NODE_NONE HEAP_NODE((uint32_t)offsetof(struct heap_classes, head) - 8u)
 
 _Static_assert(CLASS_WORDS <= 32, "the summary is one word");
-_Static_assert(CLASS_LINEAR_END >> 8 == 1 && CLASS_SPLIT_LOG2 == 4, "class_of_octave() knows both");
+_Static_assert(CLASS_LINEAR_END == 32 * 8 && CLASS_SPLIT_LOG2 == 4, "class_of_octave() knows both");
+_Static_assert(CLASS_OCTAVE_FIRST == 32, "map[0] is that of the exact classes");
 
 /* floor(log2(x)), x > 0. */
 HEAP_HOT uint32_t log2_floor(uint32_t x) {
@@ -58,15 +61,14 @@ HEAP_HOT bool class_is_exact(uint32_t bytes) {
 }
 
 HEAP_HOT uint32_t class_of_exact(uint32_t bytes) {
-    return (bytes >> 3) - 2;
+    return (bytes - 8) >> 3;
 }
 
 /* In octave f, x >> (f - 4) counts 16 to 31. */
 HEAP_HOT uint32_t class_of_octave(uint32_t bytes) {
     uint32_t x = bytes - 8;
     uint32_t octave = log2_floor(x);
-    uint32_t before = 16 * octave - (16 * 8 + 16 - CLASS_OCTAVE_FIRST);
-    return (x >> (octave - CLASS_SPLIT_LOG2)) + before;
+    return (x >> (octave - CLASS_SPLIT_LOG2)) + 16 * octave - (16 * 8 + 16 - CLASS_OCTAVE_FIRST);
 }
 
 HEAP_HOT uint32_t class_of(uint32_t bytes) {
@@ -85,13 +87,23 @@ HEAP_HOT uint32_t class_slot(uint32_t class) {
     return (uint32_t)offsetof(struct heap_classes, head) + 4 * class;
 }
 
-HEAP_HOT void class_mark(struct heap *h, uint32_t class) {
+HEAP_HOT void class_mark_exact(struct heap *h, uint32_t class) {
+    heap_classes(h)->map[0] |= 1u << class;
+}
+
+/* Clears the bit of an exact class if it is now empty. Without a branch: nothing foresees the end
+ * of a list. */
+HEAP_HOT void class_clear_exact(struct heap *h, uint32_t class, bool is_empty) {
+    heap_classes(h)->map[0] &= ~((uint32_t)is_empty << class);
+}
+
+HEAP_HOT void class_mark_octave(struct heap *h, uint32_t class) {
     struct heap_classes *classes = heap_classes(h);
     classes->map[class >> 5] |= 1u << (class & 31);
     classes->summary |= 1u << (class >> 5);
 }
 
-HEAP_HOT void class_clear(struct heap *h, uint32_t class) {
+HEAP_HOT void class_clear_octave(struct heap *h, uint32_t class) {
     struct heap_classes *classes = heap_classes(h);
     uint32_t word = classes->map[class >> 5] & ~(1u << (class & 31));
     classes->map[class >> 5] = word;
@@ -100,11 +112,11 @@ HEAP_HOT void class_clear(struct heap *h, uint32_t class) {
     }
 }
 
-/* The lowest class from the given one on that is not empty; CLASS_MAX when there is none. */
-HEAP_HOT uint32_t class_from(const struct heap *h, uint32_t class) {
+/* The lowest octave class above the given one that is not empty; CLASS_MAX when there is none. */
+HEAP_HOT uint32_t class_above(const struct heap *h, uint32_t class) {
     const struct heap_classes *classes = heap_classes_const(h);
     uint32_t w = class >> 5;
-    uint32_t word = classes->map[w] & (~0u << (class & 31));
+    uint32_t word = classes->map[w] & (~1u << (class & 31));
     if (word == 0) {
         uint32_t summary = classes->summary & (~1u << w);
         if (summary == 0) {
@@ -119,11 +131,8 @@ HEAP_HOT uint32_t class_from(const struct heap *h, uint32_t class) {
 /* The highest class that is not empty; CLASS_MAX when all are. */
 static inline uint32_t class_last(const struct heap *h) {
     const struct heap_classes *classes = heap_classes_const(h);
-    if (classes->summary == 0) {
-        return CLASS_MAX;
-    }
-    uint32_t w = log2_floor(classes->summary);
-    return w * 32 + log2_floor(classes->map[w]);
+    uint32_t w = classes->summary == 0 ? 0 : log2_floor(classes->summary);
+    return classes->map[w] == 0 ? CLASS_MAX : w * 32 + log2_floor(classes->map[w]);
 }
 
 static inline uint32_t classes_first(uint32_t count) {
@@ -133,8 +142,8 @@ static inline uint32_t classes_first(uint32_t count) {
 /* Of the control structure with as few heads as the largest block needs that then still fits. */
 static inline uint32_t classes_bytes(uint32_t end) {
     uint32_t count = class_of(end) + 1;
-    while (count > 1 && (end < classes_first(count - 1) + HEAP_BLOCK_MIN ||
-                         class_of(end - classes_first(count - 1)) < count - 1)) {
+    while (count > CLASS_FIRST + 1 && (end < classes_first(count - 1) + HEAP_BLOCK_MIN ||
+                                       class_of(end - classes_first(count - 1)) < count - 1)) {
         count--;
     }
     return class_slot(count);
@@ -142,7 +151,6 @@ static inline uint32_t classes_bytes(uint32_t end) {
 
 static inline void classes_format(struct heap *h) {
     struct heap_classes *classes = heap_classes(h);
-    classes->spare = 0;
     classes->summary = 0;
     for (uint32_t w = 0; w < CLASS_WORDS; w++) {
         classes->map[w] = 0;
@@ -157,11 +165,11 @@ static inline const char *classes_check(const struct heap *h) {
     const struct heap_classes *classes = heap_classes_const(h);
     for (uint32_t c = 0; c < CLASS_WORDS * 32; c++) {
         uint32_t slot = class_slot(c);
-        bool has_head = slot < h->first && heap_get(h, slot) != CLASS_NODE_NONE;
+        bool has_head = c >= CLASS_FIRST && slot < h->first && heap_get(h, slot) != CLASS_NODE_NONE;
         if (has_head != ((classes->map[c >> 5] >> (c & 31) & 1) != 0)) {
             return "the bit of a size class is wrong";
         }
-        if ((classes->map[c >> 5] != 0) != ((classes->summary >> (c >> 5) & 1) != 0)) {
+        if ((c >= 32 && classes->map[c >> 5] != 0) != ((classes->summary >> (c >> 5) & 1) != 0)) {
             return "the summary of size classes is wrong";
         }
     }

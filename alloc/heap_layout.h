@@ -72,6 +72,13 @@ struct heap_tally {
     uint32_t hash;
 };
 
+/* A free block taken out of the index; of 0 bytes when there is none. */
+struct heap_found {
+    uint32_t b;
+    uint32_t bytes;
+};
+#define HEAP_FOUND_NONE ((struct heap_found){0, 0})
+
 /* What tells the three allocators apart: how free blocks are found. Block offsets are never 0. */
 struct heap_index_ops {
     const struct alloc_ops *ops; /* the allocator itself, for what is built from its parts */
@@ -88,9 +95,8 @@ struct heap_index_ops {
     /* Takes the free block b out. */
     void (*remove)(struct heap *h, uint32_t b, uint32_t bytes);
 
-    /* Takes out a block of at least `bytes`, a multiple of 8, and returns it; 0 when there is none
-     * to be found. */
-    uint32_t (*take)(struct heap *h, uint32_t bytes);
+    /* Takes out a block of at least `bytes`, a multiple of 8, if one can be found. */
+    struct heap_found (*take)(struct heap *h, uint32_t bytes);
 
     /* The largest `bytes`, up to which take() succeeds always; 0 when there is none. */
     uint32_t (*largest)(const struct heap *h);

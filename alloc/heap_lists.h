@@ -37,35 +37,76 @@ HEAP_HOT void node_link(struct heap *h, uint32_t prev, uint32_t next) {
     heap_set_at(h, next, HEAP_NODE_FIELD + LIST_PREV, prev);
 }
 
-HEAP_HOT void list_insert(struct heap *h, uint32_t b, uint32_t bytes) {
-    uint32_t class = class_of(bytes);
+HEAP_HOT void list_push(struct heap *h, uint32_t class, uint32_t b) {
     uint32_t head = node_of_head(class);
     uint32_t next = node_next(h, head);
     node_link(h, HEAP_NODE(b), next);
     node_link(h, head, HEAP_NODE(b));
-    class_mark(h, class);
 }
 
-HEAP_HOT void list_remove(struct heap *h, uint32_t b, uint32_t bytes) {
-    (void)bytes;
+/* Takes block b out of its list; whether the list is then empty. */
+HEAP_HOT bool list_unlink(struct heap *h, uint32_t b) {
     uint32_t next = heap_get_at(h, b, LIST_NEXT);
     uint32_t prev = heap_get_at(h, b, LIST_PREV);
     node_link(h, prev, next);
-    if (next == CLASS_NODE_NONE && prev < h->first) {
-        class_clear(h, (prev - node_of_head(0)) / 4);
-    }
+    return ((uint32_t)(next == CLASS_NODE_NONE) & (uint32_t)(prev < h->first)) != 0;
 }
 
-/* The first block of the class, which is not empty, taken out. */
-HEAP_HOT uint32_t list_pop(struct heap *h, uint32_t class) {
+/* The first block of the class, which is not empty. */
+HEAP_HOT uint32_t list_first(const struct heap *h, uint32_t class) {
+    return node_block(node_next(h, node_of_head(class)));
+}
+
+/* Takes the first block of the class out; whether the list is then empty. */
+HEAP_HOT bool list_pop(struct heap *h, uint32_t class) {
     uint32_t head = node_of_head(class);
-    uint32_t node = node_next(h, head);
-    uint32_t next = node_next(h, node);
+    uint32_t next = node_next(h, node_next(h, head));
     node_link(h, head, next);
-    if (next == CLASS_NODE_NONE) {
-        class_clear(h, class);
+    return next == CLASS_NODE_NONE;
+}
+
+/* ---- exact classes ---- */
+
+HEAP_HOT void list_insert_exact(struct heap *h, uint32_t b, uint32_t bytes) {
+    uint32_t class = class_of_exact(bytes);
+    list_push(h, class, b);
+    class_mark_exact(h, class);
+}
+
+HEAP_HOT void list_remove_exact(struct heap *h, uint32_t b, uint32_t bytes) {
+    class_clear_exact(h, class_of_exact(bytes), list_unlink(h, b));
+}
+
+/* Takes out the first block of the lowest exact class that holds `bytes`, and says its size: no
+ * header needs to be read for that. */
+HEAP_HOT struct heap_found list_take_exact(struct heap *h, uint32_t bytes) {
+    uint32_t class = class_of_exact(bytes);
+    uint32_t word = heap_classes(h)->map[0] >> class;
+    if ((word & 1) == 0) {
+        if (word == 0) {
+            return HEAP_FOUND_NONE;
+        }
+        uint32_t further = (uint32_t)__builtin_ctz(word);
+        class += further;
+        bytes += 8 * further;
     }
-    return node_block(node);
+    struct heap_found found = {.b = list_first(h, class), .bytes = bytes};
+    class_clear_exact(h, class, list_pop(h, class));
+    return found;
+}
+
+/* ---- classes of an octave ---- */
+
+HEAP_HOT void list_insert_octave(struct heap *h, uint32_t b, uint32_t bytes) {
+    uint32_t class = class_of_octave(bytes);
+    list_push(h, class, b);
+    class_mark_octave(h, class);
+}
+
+HEAP_HOT void list_remove_octave(struct heap *h, uint32_t b, uint32_t bytes) {
+    if (list_unlink(h, b)) {
+        class_clear_octave(h, class_of_octave(bytes));
+    }
 }
 
 /* Whether the list behind the node `prev` holds only free blocks of the class, of `bytes` each

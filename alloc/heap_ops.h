@@ -104,10 +104,12 @@ HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_
     /* The longest gap there can be: a block of that much more holds the payload wherever it lies.
      */
     uint32_t slack = align > ALLOC_ALIGN ? (uint32_t)align + 8 : 0;
-    uint32_t b = need + slack >= need ? ix->take(h, need + slack) : 0;
-    bool is_wild = b == 0;
-    b = is_wild ? h->top : b;
-    uint32_t bytes = is_wild ? h->end - b : block_size(heap_get(h, b));
+    /* An index knows no sizes beyond the heap's. */
+    bool is_known = slack == 0 || (uint64_t)need + slack <= h->end - h->first;
+    struct heap_found found = is_known ? ix->take(h, need + slack) : HEAP_FOUND_NONE;
+    bool is_wild = found.bytes == 0;
+    uint32_t b = is_wild ? h->top : found.b;
+    uint32_t bytes = is_wild ? h->end - b : found.bytes;
     uint32_t gap = align > ALLOC_ALIGN ? block_gap(h, b, (uint32_t)align) : 0;
     if (is_wild && (bytes < gap || bytes - gap < need)) {
         return NULL;

@@ -42,7 +42,8 @@ START_TEST(test_control_structure_is_as_small_as_the_pool_allows) {
         uint32_t heads = (bytes - class_slot(0)) / 4;
         if (first + HEAP_BLOCK_MIN <= end) {
             EXPECT(class_of(end - first) < heads);
-            EXPECT(heads == 1 || class_of(end - heap_first_after(bytes - 4)) >= heads - 1);
+            EXPECT(heads == CLASS_FIRST + 1 ||
+                   class_of(end - heap_first_after(bytes - 4)) >= heads - 1);
         }
     }
 }
@@ -51,9 +52,9 @@ END_TEST
 /* ---- size classes ---- */
 
 START_TEST(test_class_rows) {
-    static const uint32_t rows[][2] = {{16, 0},   {24, 1},    {256, 30},  {264, 31}, {272, 31},
-                                       {280, 32}, {288, 32},  {512, 46},  {520, 47}, {544, 47},
-                                       {552, 48}, {1032, 63}, {1096, 64}, {~7u, 414}};
+    static const uint32_t rows[][2] = {{16, 1},   {24, 2},    {256, 31},  {264, 32}, {272, 32},
+                                       {280, 33}, {288, 33},  {512, 47},  {520, 48}, {544, 48},
+                                       {552, 49}, {1032, 64}, {1096, 65}, {~7u, 415}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         EXPECT(class_of(rows[i][0]) == rows[i][1]);
     }
@@ -304,7 +305,7 @@ static uint32_t idle_bits(const struct alloc_ops *ops, const struct heap *h, uin
     bool has_classes = ops != &bestfit_little_ops;
     uint32_t b = h->first;
     if (at < b) {
-        bool spare = at == offsetof(struct heap_classes, spare);
+        bool spare = at == offsetof(struct heap_classes, head);
         return has_classes && (spare || at >= classes_bytes(h->end)) ? ~0u : 0;
     }
     while (b < h->top && at >= b + block_size(heap_get(h, b))) {

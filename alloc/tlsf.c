@@ -31,18 +31,48 @@ HEAP_HOT uint32_t tlsf_probe(const struct heap *h, uint32_t class, uint32_t byte
     return 0;
 }
 
-HEAP_HOT uint32_t tlsf_take(struct heap *h, uint32_t bytes) {
-    uint32_t class = class_of(bytes);
-    uint32_t found = class_from(h, class);
-    if (found == class && !class_is_exact(bytes)) {
-        uint32_t b = tlsf_probe(h, class, bytes);
-        if (b != 0) {
-            list_remove(h, b, bytes);
-            return b;
-        }
-        found = class_from(h, class + 1);
+/* The first block of the next octave class, all of which suffice. */
+HEAP_HOT struct heap_found tlsf_take_above(struct heap *h, uint32_t class) {
+    class = class_above(h, class);
+    if (class == CLASS_MAX) {
+        return HEAP_FOUND_NONE;
     }
-    return found == CLASS_MAX ? 0 : list_pop(h, found);
+    uint32_t b = list_first(h, class);
+    if (list_pop(h, class)) {
+        class_clear_octave(h, class);
+    }
+    return (struct heap_found){.b = b, .bytes = block_size(heap_get(h, b))};
+}
+
+HEAP_HOT struct heap_found tlsf_take(struct heap *h, uint32_t bytes) {
+    if (class_is_exact(bytes)) {
+        struct heap_found found = list_take_exact(h, bytes);
+        return found.bytes != 0 ? found : tlsf_take_above(h, CLASS_OCTAVE_FIRST - 1);
+    }
+    uint32_t class = class_of_octave(bytes);
+    uint32_t b = tlsf_probe(h, class, bytes);
+    if (b == 0) {
+        return tlsf_take_above(h, class);
+    }
+    bytes = block_size(heap_get(h, b));
+    list_remove_octave(h, b, bytes);
+    return (struct heap_found){.b = b, .bytes = bytes};
+}
+
+HEAP_HOT void tlsf_insert(struct heap *h, uint32_t b, uint32_t bytes) {
+    if (class_is_exact(bytes)) {
+        list_insert_exact(h, b, bytes);
+    } else {
+        list_insert_octave(h, b, bytes);
+    }
+}
+
+HEAP_HOT void tlsf_remove(struct heap *h, uint32_t b, uint32_t bytes) {
+    if (class_is_exact(bytes)) {
+        list_remove_exact(h, b, bytes);
+    } else {
+        list_remove_octave(h, b, bytes);
+    }
 }
 
 /* What take() would find in the highest class: smaller requests find no less. */
@@ -63,7 +93,7 @@ static uint32_t tlsf_index_largest(const struct heap *h) {
 static const char *tlsf_index_check(const struct heap *h, const struct heap_tally *all) {
     const char *broken = classes_check(h);
     struct heap_tally listed = {0};
-    for (uint32_t c = 0; broken == NULL && class_slot(c) < h->first; c++) {
+    for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
         broken = list_check(h, node_of_head(c), c, 0, all->blocks, &listed);
     }
     if (broken == NULL && !tally_equal(&listed, all)) {
@@ -76,8 +106,8 @@ static const struct heap_index_ops tlsf_index_ops = {
     .ops = &tlsf_ops,
     .control_bytes = classes_bytes,
     .format = classes_format,
-    .insert = list_insert,
-    .remove = list_remove,
+    .insert = tlsf_insert,
+    .remove = tlsf_remove,
     .take = tlsf_take,
     .largest = tlsf_index_largest,
     .check = tlsf_index_check,
