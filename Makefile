@@ -11,7 +11,10 @@ SAN  ?=
 ifeq ($(origin CC),default)
 CC   := gcc
 endif
-MAKEFLAGS += -j$(shell nproc) --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 ifndef V  # V=1 shows the commands
 .SILENT:
 endif
@@ -183,11 +186,36 @@ cost: all build/qemu_insn.so build/.deps-arm
 	build/heaprig cost -o results/latest/x86_64
 	build/heaprig cost -o results/latest/armv7 --arch arm
 
-## make bless        take the current placement of blocks as the one all machines must show
+# Exact figures on the opening part of each trace: the same on every machine, so any change is a change
+# of the code. Smallest pools may not grow by a byte, instructions by 1 %.
+gate_traces := -n 50000
+exact = $(B)/heaprig fit $(gate_traces) -o $(1) >/dev/null && \
+    $(B)/heaprig digest -n 20000 >$(1)/digests.tsv
+counts = build/heaprig cost $(gate_traces) -o $(1)/x86_64 >/dev/null && \
+    build/heaprig cost $(gate_traces) -o $(1)/armv7 --arch arm >/dev/null
+
+## make check-frag   exact gate: no smallest pool grew since results/baseline
+.PHONY: check-frag check-cost
+check-frag: all
+	mkdir -p build/gate && $(call exact,build/gate)
+	build/heaprig compare results/baseline build/gate
+
+## make check-cost   exact gate: no call takes more instructions since results/baseline
+check-cost: all build/qemu_insn.so build/.deps-arm
+	$(MAKE) ARCH=arm all
+	mkdir -p build/gate && $(call counts,build/gate)
+	build/heaprig compare --tolerance 1 results/baseline/x86_64 build/gate/x86_64
+	build/heaprig compare --tolerance 1 results/baseline/armv7 build/gate/armv7
+
+## make bless        take the figures of now as results/baseline, and show what changed
 .PHONY: bless
-bless: all
-	$(B)/heaprig digest -n 20000 >build/digests.tsv && mv build/digests.tsv results/baseline/
-	$(B)/heaprig digest >build/digests.tsv && mv build/digests.tsv results/baseline/digests-whole.tsv
+bless: all build/qemu_insn.so build/.deps-arm
+	$(MAKE) ARCH=arm all
+	mkdir -p results/baseline build/bless && $(call exact,build/bless) && $(call counts,build/bless)
+	$(B)/heaprig digest >build/bless/digests-whole.tsv
+	for part in . x86_64 armv7; do \
+	    build/heaprig compare results/baseline/$$part build/bless/$$part || true; done
+	cp -r build/bless/. results/baseline/
 
 -include $(library_o:.o=.d) $(tests:=.d) $(patsubst bench/%_main.c,$(B)/bench/%_main.d,$(wildcard bench/*_main.c)) \
     $(addsuffix .d,$(preloads) $(plugins))

@@ -13,17 +13,36 @@ int cmd_compare(int argc, char **argv);
 
 struct compare_options {
     const char *path[2];
+    struct compare_how how;
 };
 
+static const struct argp_option options[] = {
+    {"tolerance", 't', "PERCENT", 0, "let exact figures get worse by that much (default: 0)", 0},
+    {0},
+};
+
+static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
 static const char doc[] =
-    "Compares two results: folders (bench.json and fit.json, what both have) or single files.\v"
-    "Exact figures (memory, failures, smallest pools, digests) are compared for equality, times as "
+    "Compares two results: folders (bench.json, fit.json, cost.json: what OLD has) or single "
+    "files.\v"
+    "Exact figures (memory, failures, smallest pools, instructions, digests) are compared for "
+    "equality, times as "
     "ratios with their intervals. Only what changed is printed.\n"
     "Example: heaprig compare results/baseline results/latest\n"
     "Exit status: 0 no exact figure got worse, 1 one did or its row is gone, 2 bad usage or input.";
 
 static error_t argument_parse(int key, char *text, struct argp_state *state) {
     struct compare_options *o = state->input;
+    if (key == 't') {
+        char *end;
+        o->how.tolerance_percent = strtod(text, &end);
+        if (end == text || *end != '\0' || !(o->how.tolerance_percent >= 0)) {
+            argp_error(state, "--tolerance %s: expected a percentage, 0 or more", text);
+        }
+        return 0;
+    }
     if (key == ARGP_KEY_ARG) {
         if (state->arg_num >= 2) {
             argp_error(state, "%s: expected two results only", text);
@@ -42,36 +61,41 @@ static bool is_folder(const char *path) {
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-static bool files_compare(const struct row_kind *kind, const char *old_path, const char *new_path,
-                          struct compare_counts *counts, struct problem *problem) {
+static bool files_compare(const struct row_kind *kind, const char *const path[2],
+                          const struct compare_how *how, struct compare_counts *counts,
+                          struct problem *problem) {
     void *old_rows = NULL;
     void *new_rows = NULL;
     struct row_set old = {.kind = kind};
     struct row_set new = {.kind = kind};
-    bool read = rows_read(kind, old_path, &old_rows, &old.row_count, problem) &&
-                rows_read(kind, new_path, &new_rows, &new.row_count, problem);
+    bool read = rows_read(kind, path[0], &old_rows, &old.row_count, problem) &&
+                rows_read(kind, path[1], &new_rows, &new.row_count, problem);
     if (read) {
         old.rows = old_rows;
         new.rows = new_rows;
-        compare_rows(&old, &new, stdout, counts);
+        compare_rows(&old, &new, how, counts);
     }
     free(old_rows);
     free(new_rows);
     return read;
 }
 
-/* A file is a fit when its name says so. */
+/* A file's kind is what its name begins with; else it is of the first kind. */
 static const struct row_kind *kind_of(const char *path) {
     const char *name = strrchr(path, '/');
     name = name != NULL ? name + 1 : path;
-    return strncmp(name, "fit", 3) == 0 ? &fit_rows : &bench_rows;
+    for (size_t i = 0; i < KINDS; i++) {
+        if (strncmp(name, kinds[i]->name, strlen(kinds[i]->name)) == 0) {
+            return kinds[i];
+        }
+    }
+    return kinds[0];
 }
 
 static bool folders_compare(const struct compare_options *o, struct compare_counts *counts,
                             struct problem *problem) {
-    const struct row_kind *const kinds[] = {&bench_rows, &fit_rows};
     bool found = false;
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    for (size_t i = 0; i < KINDS; i++) {
         char path[2][512];
         for (int side = 0; side < 2; side++) {
             (void)snprintf(path[side], sizeof path[side], "%s/%s.json", o->path[side],
@@ -81,18 +105,19 @@ static bool folders_compare(const struct compare_options *o, struct compare_coun
             continue;
         }
         found = true;
-        if (!files_compare(kinds[i], path[0], path[1], counts, problem)) {
+        const char *const both[2] = {path[0], path[1]};
+        if (!files_compare(kinds[i], both, &o->how, counts, problem)) {
             return false;
         }
     }
     return found ||
-           problem_set(problem, "%s: neither bench.json nor fit.json in it, expected results",
+           problem_set(problem, "%s: no bench.json, fit.json or cost.json in it, expected results",
                        o->path[0]);
 }
 
 int cmd_compare(int argc, char **argv) {
-    struct compare_options o = {{NULL, NULL}};
-    const struct argp argp = {NULL, argument_parse, "OLD NEW", doc, NULL, NULL, NULL};
+    struct compare_options o = {.how = {.out = stdout}};
+    const struct argp argp = {options, argument_parse, "OLD NEW", doc, NULL, NULL, NULL};
     struct compare_counts counts = {0};
     struct problem problem;
     cli_parse(&argp, argc, argv, &o);
@@ -101,9 +126,9 @@ int cmd_compare(int argc, char **argv) {
                           o.path[1]);
         return cli_problem(&problem);
     }
-    bool compared = is_folder(o.path[0]) ? folders_compare(&o, &counts, &problem)
-                                         : files_compare(kind_of(o.path[0]), o.path[0], o.path[1],
-                                                         &counts, &problem);
+    bool compared = is_folder(o.path[0])
+                        ? folders_compare(&o, &counts, &problem)
+                        : files_compare(kind_of(o.path[0]), o.path, &o.how, &counts, &problem);
     if (!compared) {
         return cli_problem(&problem);
     }

@@ -69,22 +69,30 @@ static bool row_exact(const struct row_kind *kind, const void *row) {
 }
 
 static void exact_compare(const struct column *column, const struct row_kind *kind, const void *old,
-                          const void *new, FILE *out, struct compare_counts *counts) {
+                          const void *new, const struct compare_how *how,
+                          struct compare_counts *counts) {
     if (cells_equal(column, old, new)) {
-        return;
-    }
-    row_label(out, kind, new);
-    if (column->kind == COLUMN_TEXT) {
-        fprintf(out, "%s: %s -> %s\n", column->key, rows_text(column, old), rows_text(column, new));
-        counts->other++;
         return;
     }
     double before = rows_number(column, old);
     double after = rows_number(column, new);
+    double change_percent = 100 * (after - before) / before;
+    if (column->role == COLUMN_LESS && change_percent > 0 &&
+        change_percent <= how->tolerance_percent) {
+        return;
+    }
+    row_label(how->out, kind, new);
+    if (column->kind == COLUMN_TEXT) {
+        fprintf(how->out, "%s: %s -> %s\n", column->key, rows_text(column, old),
+                rows_text(column, new));
+        counts->other++;
+        return;
+    }
     /* A figure that is no longer known cannot be shown to hold. */
     bool worse = column->role == COLUMN_LESS && !(after < before) && !isnan(before);
     bool better = column->role == COLUMN_LESS && after < before;
-    fprintf(out, "%s: %.10g -> %.10g%s\n", column->key, before, after,
+    fprintf(how->out, "%s: %.10g -> %.10g (%+.2f %%)%s\n", column->key, before, after,
+            change_percent,
             worse    ? "  worse"
             : better ? "  better"
                      : "");
@@ -94,7 +102,8 @@ static void exact_compare(const struct column *column, const struct row_kind *ki
 }
 
 static void timed_compare(const struct column *column, const struct row_kind *kind, const void *old,
-                          const void *new, FILE *out, struct compare_counts *counts) {
+                          const void *new, const struct compare_how *how,
+                          struct compare_counts *counts) {
     const double *before = rows_range(column, old);
     const double *after = rows_range(column, new);
     if (!(before[0] > 0 && after[0] > 0) || isnan(before[1]) || isnan(after[1])) {
@@ -103,20 +112,20 @@ static void timed_compare(const struct column *column, const struct row_kind *ki
     double low = after[0] / before[1];
     double high = after[1] / before[0];
     if (low > 1 || high < 1) {
-        row_label(out, kind, new);
-        fprintf(out, "%s: x%.3f (%.3f to %.3f)%s\n", column->key,
+        row_label(how->out, kind, new);
+        fprintf(how->out, "%s: x%.3f (%.3f to %.3f)%s\n", column->key,
                 rows_number(column, new) / rows_number(column, old), low, high,
                 low > 1 ? "  slower" : "  faster");
         counts->timed++;
     }
 }
 
-static void pair_compare(const struct row_kind *kind, const void *old, const void *new, FILE *out,
-                         struct compare_counts *counts) {
+static void pair_compare(const struct row_kind *kind, const void *old, const void *new,
+                         const struct compare_how *how, struct compare_counts *counts) {
     const struct column *differs = context_differs(kind, old, new);
     if (differs != NULL) {
-        row_label(out, kind, new);
-        fprintf(out, "cannot be compared: %s differs\n", differs->key);
+        row_label(how->out, kind, new);
+        fprintf(how->out, "cannot be compared: %s differs\n", differs->key);
         counts->worse++;
         return;
     }
@@ -125,30 +134,30 @@ static void pair_compare(const struct row_kind *kind, const void *old, const voi
         const struct column *column = &kind->columns[c];
         bool exact = column->role == COLUMN_LESS || column->role == COLUMN_SAME;
         if (exact && row_exact(kind, old)) {
-            exact_compare(column, kind, old, new, out, counts);
+            exact_compare(column, kind, old, new, how, counts);
         } else if (column->role == COLUMN_TIMED) {
-            timed_compare(column, kind, old, new, out, counts);
+            timed_compare(column, kind, old, new, how, counts);
         }
     }
 }
 
-void compare_rows(const struct row_set *old, const struct row_set *new, FILE *out,
-                  struct compare_counts *counts) {
+void compare_rows(const struct row_set *old, const struct row_set *new,
+                  const struct compare_how *how, struct compare_counts *counts) {
     for (size_t i = 0; i < old->row_count; i++) {
         const void *row = rows_at(old, i);
         const void *now = row_find(new, row);
         if (now != NULL) {
-            pair_compare(old->kind, row, now, out, counts);
+            pair_compare(old->kind, row, now, how, counts);
         } else {
-            row_label(out, old->kind, row);
-            fputs("is gone\n", out);
+            row_label(how->out, old->kind, row);
+            fputs("is gone\n", how->out);
             counts->worse++;
         }
     }
     for (size_t i = 0; i < new->row_count; i++) {
         if (row_find(old, rows_at(new, i)) == NULL) {
-            row_label(out, new->kind, rows_at(new, i));
-            fputs("is new\n", out);
+            row_label(how->out, new->kind, rows_at(new, i));
+            fputs("is new\n", how->out);
             counts->other++;
         }
     }

@@ -22,8 +22,13 @@ struct compare_counts {
     size_t pairs;  /* rows compared */
 };
 
-/* Writes a line to `out` for each difference, from `old` to `new`, both of one kind. */
-void compare_rows(const struct row_set *old, const struct row_set *new, FILE *out,
-                  struct compare_counts *counts);
+struct compare_how {
+    FILE *out;                /* a line is written for each difference */
+    double tolerance_percent; /* an exact figure may get worse by that much; then it is no line */
+};
+
+/* From `old` to `new`, both of one kind. Adds to *counts. */
+void compare_rows(const struct row_set *old, const struct row_set *new,
+                  const struct compare_how *how, struct compare_counts *counts);
 
 #endif

@@ -92,7 +92,7 @@ START_TEST(rows_are_read_as_written) {
     ck_assert(back[1].all.p999 == 7 && isnan(back[1].realloc.p50));
     struct compare_counts counts = {0};
     struct row_set again = {.kind = &bench_rows, .rows = read, .row_count = 2};
-    compare_rows(&set, &again, stdout, &counts);
+    compare_rows(&set, &again, &(struct compare_how){.out = stdout}, &counts);
     ck_assert_uint_eq(counts.pairs, 2);
     ck_assert_uint_eq(counts.worse + counts.better + counts.other + counts.timed, 0);
     free(read);
@@ -203,18 +203,27 @@ START_TEST(compare_sees_each_change) {
         {.timed = 1, .pairs = 1}, {.pairs = 1},
         {.other = 1, .pairs = 1}, {.worse = 1},
         {.worse = 1, .pairs = 1}, {.worse = 1, .other = 1}};
+    struct compare_how how = {.out = stdout};
     for (size_t i = 0; i < 8; i++) {
         struct compare_counts counts = {0};
         struct row_set before = set_of(&old, 1);
         struct row_set after = set_of(&row[i], 1);
-        compare_rows(&before, &after, stdout, &counts);
+        compare_rows(&before, &after, &how, &counts);
         ck_assert_msg(memcmp(&counts, &wanted[i], sizeof counts) == 0, "change %zu", i);
+    }
+    row[0].high_water = old.high_water * 2; /* 100 % more is within 100 %, and not within 99 % */
+    for (how.tolerance_percent = 99; how.tolerance_percent <= 100; how.tolerance_percent++) {
+        struct compare_counts counts = {0};
+        struct row_set before = set_of(&old, 1);
+        struct row_set after = set_of(&row[0], 1);
+        compare_rows(&before, &after, &how, &counts);
+        ck_assert_uint_eq(counts.worse, how.tolerance_percent < 100);
     }
     old.pool_bytes = row[0].pool_bytes = 0; /* then nothing is exact */
     struct compare_counts counts = {0};
     struct row_set before = set_of(&old, 1);
     struct row_set after = set_of(&row[0], 1);
-    compare_rows(&before, &after, stdout, &counts);
+    compare_rows(&before, &after, &how, &counts);
     ck_assert_uint_eq(counts.worse, 0);
 }
 END_TEST
