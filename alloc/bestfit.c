@@ -128,7 +128,7 @@ static inline void trie_remove(struct heap *h, uint32_t b) {
     if (leaf != b) {
         trie_replace(h, b, link, leaf);
     } else if (link < h->first) {
-        class_clear_octave(h, (link - class_slot(0)) / 4);
+        class_clear(h, (link - class_slot(0)) / 4);
     }
 }
 
@@ -178,7 +178,7 @@ HEAP_HOT void bestfit_insert(struct heap *h, uint32_t b, uint32_t bytes) {
 
 HEAP_HOT void bestfit_remove(struct heap *h, uint32_t b, uint32_t bytes) {
     if (class_is_exact(bytes)) {
-        list_remove_exact(h, b, bytes);
+        list_remove(h, b, bytes);
     } else {
         trie_remove(h, b);
     }

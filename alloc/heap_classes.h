@@ -103,7 +103,7 @@ HEAP_HOT void class_mark_octave(struct heap *h, uint32_t class) {
     classes->summary |= 1u << (class >> 5);
 }
 
-HEAP_HOT void class_clear_octave(struct heap *h, uint32_t class) {
+HEAP_HOT void class_clear(struct heap *h, uint32_t class) {
     struct heap_classes *classes = heap_classes(h);
     uint32_t word = classes->map[class >> 5] & ~(1u << (class & 31));
     classes->map[class >> 5] = word;

@@ -155,9 +155,18 @@ static inline uint32_t heap_first_after(uint32_t control_bytes) {
     return (control_bytes + 3) / 8 * 8 + 4;
 }
 
+/* Up to the largest request of an exact class (heap_classes.h), so that compilers make one test of
+ * both. No sum of sizes overflows then: the index and the wilderness know by themselves when they
+ * have no room. */
+enum { REQUEST_SMALL_MAX = 252 };
+
+HEAP_HOT bool request_is_small(size_t request) {
+    return request - 1 < REQUEST_SMALL_MAX;
+}
+
 /* Whether no block of this heap could ever serve the request; 0 is refused as well. */
 HEAP_HOT bool request_is_hopeless(const struct heap *h, size_t request) {
-    return request - 1 >= h->end - h->first - HEAP_HEADER_BYTES;
+    return !request_is_small(request) && request - 1 >= h->end - h->first - HEAP_HEADER_BYTES;
 }
 
 /* Bytes of a live block that are not payload, told by its header. */

@@ -44,12 +44,16 @@ HEAP_HOT void list_push(struct heap *h, uint32_t class, uint32_t b) {
     node_link(h, head, HEAP_NODE(b));
 }
 
-/* Takes block b out of its list; whether the list is then empty. */
-HEAP_HOT bool list_unlink(struct heap *h, uint32_t b) {
+/* Takes block b out of its list, whichever that is: when b was alone, the link backwards leads to
+ * the head and so tells the class. */
+HEAP_HOT void list_remove(struct heap *h, uint32_t b, uint32_t bytes) {
+    (void)bytes;
     uint32_t next = heap_get_at(h, b, LIST_NEXT);
     uint32_t prev = heap_get_at(h, b, LIST_PREV);
     node_link(h, prev, next);
-    return ((uint32_t)(next == CLASS_NODE_NONE) & (uint32_t)(prev < h->first)) != 0;
+    if (next == CLASS_NODE_NONE && prev < h->first) {
+        class_clear(h, (prev - node_of_head(0)) / 4);
+    }
 }
 
 /* The first block of the class, which is not empty. */
@@ -71,10 +75,6 @@ HEAP_HOT void list_insert_exact(struct heap *h, uint32_t b, uint32_t bytes) {
     uint32_t class = class_of_exact(bytes);
     list_push(h, class, b);
     class_mark_exact(h, class);
-}
-
-HEAP_HOT void list_remove_exact(struct heap *h, uint32_t b, uint32_t bytes) {
-    class_clear_exact(h, class_of_exact(bytes), list_unlink(h, b));
 }
 
 /* Takes out the first block of the lowest exact class that holds `bytes`, and says its size: no
@@ -101,12 +101,6 @@ HEAP_HOT void list_insert_octave(struct heap *h, uint32_t b, uint32_t bytes) {
     uint32_t class = class_of_octave(bytes);
     list_push(h, class, b);
     class_mark_octave(h, class);
-}
-
-HEAP_HOT void list_remove_octave(struct heap *h, uint32_t b, uint32_t bytes) {
-    if (list_unlink(h, b)) {
-        class_clear_octave(h, class_of_octave(bytes));
-    }
 }
 
 /* Whether the list behind the node `prev` holds only free blocks of the class, of `bytes` each

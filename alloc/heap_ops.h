@@ -150,29 +150,27 @@ HEAP_HOT uint32_t payload_block(const struct heap *h, const void *p) {
     return (uint32_t)((uintptr_t)p - (uintptr_t)h) - HEAP_HEADER_BYTES;
 }
 
-/* Whether p points among the blocks: at or behind the first payload and before the wilderness. */
+/* Whether p could be the payload of a block: 8-aligned, at or behind the first payload and before
+ * the wilderness. */
 HEAP_HOT bool heap_reaches(const struct heap *h, const void *p) {
     uintptr_t offset = (uintptr_t)p - (uintptr_t)h;
-    return offset > h->first && offset - HEAP_HEADER_BYTES < h->top;
+    return offset > h->first && offset - HEAP_HEADER_BYTES < h->top &&
+           (uintptr_t)p % ALLOC_ALIGN == 0;
 }
 
-/* Whether p, which the heap reaches, is a live block's, and its neighbours confirm it. A header is
+/* Whether the block b, which the heap reaches, is live, and its neighbours confirm it. A header is
  * compared with sizes as it is: its flags add less than the 8 bytes that sizes differ by. */
-HEAP_HOT bool payload_is_live(const struct heap *h, const void *p) {
-    if ((uintptr_t)p % ALLOC_ALIGN != 0) {
-        return false;
-    }
-    uint32_t b = payload_block(h, p);
+HEAP_HOT bool block_is_live(const struct heap *h, uint32_t b) {
     uint32_t room = h->top - b;
     uint32_t header = heap_get(h, b);
     uint32_t bytes = block_size(header);
-    if ((header & HEAP_FREE) != 0 || header < HEAP_BLOCK_MIN || bytes > room) {
+    if ((header & HEAP_FREE) != 0 || header - HEAP_BLOCK_MIN >= room - (HEAP_BLOCK_MIN - 8)) {
         return false;
     }
     if (bytes != room) {
         uint32_t header_behind = heap_get(h, b + bytes);
-        if ((header_behind & HEAP_PREV_FREE) != 0 || header_behind < HEAP_BLOCK_MIN ||
-            header_behind > room - bytes + HEAP_FLAGS) {
+        if ((header_behind & HEAP_PREV_FREE) != 0 ||
+            header_behind - HEAP_BLOCK_MIN >= room - bytes - (HEAP_BLOCK_MIN - 8)) {
             return false;
         }
     }
@@ -180,49 +178,49 @@ HEAP_HOT bool payload_is_live(const struct heap *h, const void *p) {
         return true;
     }
     uint32_t before = block_size(heap_get_at(h, b, -4));
-    return before >= HEAP_BLOCK_MIN && before <= b - h->first &&
-           heap_get(h, b - before) == (before | HEAP_FREE);
+    return before != 0 && before <= b - h->first && heap_get(h, b - before) == (before | HEAP_FREE);
 }
 
 /* The heap, of pool and regions, that p points into, or NULL. */
-HEAP_HOT struct heap *heap_of(const struct heap *h, const void *p) {
-    do {
-        if (__builtin_expect(heap_reaches(h, p), 1)) {
-            break;
-        }
+static inline struct heap *heap_of(const struct heap *h, const void *p) {
+    while (h != NULL && !heap_reaches(h, p)) {
         h = heap_next(h);
-    } while (h != NULL);
+    }
     return (struct heap *)(uintptr_t)h;
 }
 
 /* The heap whose live block p is, or NULL. */
-HEAP_HOT struct heap *heap_of_live(const struct heap *a, const void *p) {
+static inline struct heap *heap_of_live(const struct heap *a, const void *p) {
     struct heap *h = heap_of(a, p);
-    return h != NULL && payload_is_live(h, p) ? h : NULL;
+    return h != NULL && block_is_live(h, payload_block(h, p)) ? h : NULL;
 }
 
-/* Why free() refuses p. */
-HEAP_COLD enum alloc_status heap_refusal(const struct heap *h, const void *p) {
+/* Frees what is no live block of the pool itself: NULL, a block of a region, or misuse. */
+HEAP_COLD enum alloc_status heap_free_beyond(const struct heap_index_ops *ix, const struct heap *a,
+                                             void *p) {
     if (p == NULL) {
         return ALLOC_OK;
     }
     if ((uintptr_t)p % ALLOC_ALIGN != 0) {
         return ALLOC_MISALIGNED;
     }
-    return heap_of(h, p) == NULL ? ALLOC_FOREIGN : ALLOC_NOT_LIVE;
+    struct heap *h = heap_of(a, p);
+    if (h == a) {
+        return ALLOC_NOT_LIVE;
+    }
+    return h == NULL ? ALLOC_FOREIGN : ix->ops->free((struct alloc *)h, p);
 }
 
-HEAP_HOT enum alloc_status heap_free(const struct heap_index_ops *ix, struct heap *a, void *p) {
-    struct heap *h = heap_of_live(a, p);
-    if (h == NULL) {
-        return heap_refusal(a, p);
-    }
+HEAP_HOT enum alloc_status heap_free(const struct heap_index_ops *ix, struct heap *h, void *p) {
     uint32_t b = payload_block(h, p);
+    if (__builtin_expect(!heap_reaches(h, p) || !block_is_live(h, b), 0)) {
+        return heap_free_beyond(ix, h, p);
+    }
     uint32_t header = heap_get(h, b);
     uint32_t bytes = block_size(header);
-    heap_set(h, b, header | HEAP_FREE);
     if ((header & HEAP_PREV_FREE) != 0) {
-        uint32_t before = heap_get_at(h, b, -4);
+        uint32_t before = block_size(heap_get_at(h, b, -4));
+        heap_set(h, b, header | HEAP_FREE);
         b -= before;
         bytes += before;
         ix->remove(h, b, before);

@@ -39,7 +39,7 @@ HEAP_HOT struct heap_found tlsf_take_above(struct heap *h, uint32_t class) {
     }
     uint32_t b = list_first(h, class);
     if (list_pop(h, class)) {
-        class_clear_octave(h, class);
+        class_clear(h, class);
     }
     return (struct heap_found){.b = b, .bytes = block_size(heap_get(h, b))};
 }
@@ -54,9 +54,8 @@ HEAP_HOT struct heap_found tlsf_take(struct heap *h, uint32_t bytes) {
     if (b == 0) {
         return tlsf_take_above(h, class);
     }
-    bytes = block_size(heap_get(h, b));
-    list_remove_octave(h, b, bytes);
-    return (struct heap_found){.b = b, .bytes = bytes};
+    list_remove(h, b, bytes);
+    return (struct heap_found){.b = b, .bytes = block_size(heap_get(h, b))};
 }
 
 HEAP_HOT void tlsf_insert(struct heap *h, uint32_t b, uint32_t bytes) {
@@ -64,14 +63,6 @@ HEAP_HOT void tlsf_insert(struct heap *h, uint32_t b, uint32_t bytes) {
         list_insert_exact(h, b, bytes);
     } else {
         list_insert_octave(h, b, bytes);
-    }
-}
-
-HEAP_HOT void tlsf_remove(struct heap *h, uint32_t b, uint32_t bytes) {
-    if (class_is_exact(bytes)) {
-        list_remove_exact(h, b, bytes);
-    } else {
-        list_remove_octave(h, b, bytes);
     }
 }
 
@@ -107,7 +98,7 @@ static const struct heap_index_ops tlsf_index_ops = {
     .control_bytes = classes_bytes,
     .format = classes_format,
     .insert = tlsf_insert,
-    .remove = tlsf_remove,
+    .remove = list_remove,
     .take = tlsf_take,
     .largest = tlsf_index_largest,
     .check = tlsf_index_check,
