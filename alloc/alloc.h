@@ -45,6 +45,9 @@
 /* No own allocator manages more than this: offsets and block sizes are 32 bits wide. */
 #define ALLOC_POOL_MAX 0xFFFF0000u
 
+/* While largest() is no more than this, it may be a slot of an allocator with SLOTS. */
+#define ALLOC_SLOT_MAX 256u
+
 struct alloc; /* opaque; points into the pool */
 
 /* What an allocator can do. The harness asks these bits and never an allocator's name. */
@@ -61,6 +64,8 @@ enum alloc_cap {
     ALLOC_CAP_EXACT_MISUSE =
         1u << 5, /* refuses every misuse: which blocks live is kept outside payloads */
     ALLOC_CAP_POOLLESS = 1u << 6, /* init() ignores the pool and takes memory from the system */
+    ALLOC_CAP_SLOTS = 1u << 7,    /* small requests may be served from slots of up to ALLOC_SLOT_MAX
+                                     bytes, which alloc_aligned() cannot use */
 };
 
 /* Why free() refused. Only the distinction ALLOC_OK or not is contractual. */
@@ -129,8 +134,8 @@ struct alloc_ops {
      * is not a power of two, or no free block holds such a payload; align up to the pool's size is
      * supported. An align that alloc() gives anyway is plain alloc(). An allocator may refuse
      * although an exhaustive search would find a place, but never when largest() >= bytes + align +
-     * 2 * ALLOC_ALIGN. FIXED_SIZE: refuses iff there is no memory left whose blocks all have the
-     * alignment. May be NULL. */
+     * 2 * ALLOC_ALIGN, and for SLOTS > ALLOC_SLOT_MAX. FIXED_SIZE: refuses iff there is no memory
+     * left whose blocks all have the alignment. May be NULL. */
     void *(*alloc_aligned)(struct alloc *a, size_t bytes, size_t align);
 
     /* Resizes the live block p to at least `bytes`, in place (shrinking, or growing forwards or

@@ -122,6 +122,7 @@ static bool refusal_allowed(const struct rig *rig, size_t bytes, size_t align) {
         return rig->ops->largest != NULL && bytes > rig->ops->largest(rig->heap);
     }
     return rig_has(rig, ALLOC_CAP_FIXED_SIZE) || rig->ops->largest == NULL ||
+           (rig_has(rig, ALLOC_CAP_SLOTS) && rig->ops->largest(rig->heap) <= ALLOC_SLOT_MAX) ||
            rig->ops->largest(rig->heap) < bytes + align + 2 * ALLOC_ALIGN;
 }
 

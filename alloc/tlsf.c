@@ -1,108 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * tlsf.c - two-level segregated fit: every operation in constant time, whatever the heap's state
- *
- * Free blocks hang in one list per size class (heap_lists.h, heap_classes.h). A request
- *   1. looks at the first 3 blocks of its own class and takes the first that suffices; in a class
- * of one size that is the first block;
- *   2. else takes the first block of the next class that is not empty: all of them suffice;
- *   3. else is carved from the wilderness.
- * Step 1 is what plain TLSF leaves out: it rounds the request up to the next class and so passes by
- * blocks that fit, which costs more memory than any other of its rules.
- *
- * Paper: Masmano, Ripoll, Crespo, Real: TLSF, a new dynamic memory allocator for real-time systems,
- * ECRTS 2004. The blocks themselves: heap_layout.h.
+ * tlsf.c - two-level segregated fit, nothing before it and nothing put off: the tightest bounds.
+ * The algorithm: tlsf_index.h.
  */
-#include "heap_lists.h"
-
-enum { TLSF_PROBES = 3 };
+#include "tlsf_index.h"
 
 extern const struct alloc_ops tlsf_ops;
 
-/* The first of at most TLSF_PROBES blocks of the class that suffices, or 0. */
-HEAP_HOT uint32_t tlsf_probe(const struct heap *h, uint32_t class, uint32_t bytes) {
-    uint32_t node = node_next(h, node_of_head(class));
-    for (uint32_t i = 0; i < TLSF_PROBES && node != CLASS_NODE_NONE; i++) {
-        if (node_bytes(h, node) >= bytes) {
-            return node_block(node);
-        }
-        node = node_next(h, node);
-    }
-    return 0;
-}
-
-/* The first block of the next octave class, all of which suffice. */
-HEAP_HOT struct heap_found tlsf_take_above(struct heap *h, uint32_t class) {
-    class = class_above(h, class);
-    if (class == CLASS_MAX) {
-        return HEAP_FOUND_NONE;
-    }
-    uint32_t b = list_first(h, class);
-    if (list_pop(h, class)) {
-        class_clear(h, class);
-    }
-    return (struct heap_found){.b = b, .bytes = block_size(heap_get(h, b))};
-}
-
-HEAP_HOT struct heap_found tlsf_take(struct heap *h, uint32_t bytes) {
-    if (class_is_exact(bytes)) {
-        struct heap_found found = list_take_exact(h, bytes);
-        return found.bytes != 0 ? found : tlsf_take_above(h, CLASS_OCTAVE_FIRST - 1);
-    }
-    uint32_t class = class_of_octave(bytes);
-    uint32_t b = tlsf_probe(h, class, bytes);
-    if (b == 0) {
-        return tlsf_take_above(h, class);
-    }
-    list_remove(h, b, bytes);
-    return (struct heap_found){.b = b, .bytes = block_size(heap_get(h, b))};
-}
-
-HEAP_HOT void tlsf_insert(struct heap *h, uint32_t b, uint32_t bytes) {
-    if (class_is_exact(bytes)) {
-        list_insert_exact(h, b, bytes);
-    } else {
-        list_insert_octave(h, b, bytes);
-    }
-}
-
-/* What take() would find in the highest class: smaller requests find no less. */
-static uint32_t tlsf_index_largest(const struct heap *h) {
-    uint32_t class = class_last(h);
-    uint32_t largest = 0;
-    if (class != CLASS_MAX) {
-        uint32_t node = node_next(h, node_of_head(class));
-        for (uint32_t i = 0; i < TLSF_PROBES && node != CLASS_NODE_NONE; i++) {
-            uint32_t bytes = node_bytes(h, node);
-            largest = bytes > largest ? bytes : largest;
-            node = node_next(h, node);
-        }
-    }
-    return largest;
-}
-
-static const char *tlsf_index_check(const struct heap *h, const struct heap_tally *all) {
-    const char *broken = classes_check(h);
-    struct heap_tally listed = {0};
-    for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
-        broken = list_check(h, node_of_head(c), c, 0, all->blocks, &listed);
-    }
-    if (broken == NULL && !tally_equal(&listed, all)) {
-        broken = "a free block is in no list";
-    }
-    return broken;
-}
-
-static const struct heap_index_ops tlsf_index_ops = {
-    .ops = &tlsf_ops,
-    .control_bytes = classes_bytes,
-    .format = classes_format,
-    .insert = tlsf_insert,
-    .remove = list_remove,
-    .take = tlsf_take,
-    .largest = tlsf_index_largest,
-    .check = tlsf_index_check,
-};
+static const struct heap_index_ops tlsf_index_ops = TLSF_INDEX(tlsf_ops);
 
 HEAP_DEFINE(tlsf, "two-level segregated fit, good fit among 3; all operations in constant time",
             ALLOC_POOL_MAX)

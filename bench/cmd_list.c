@@ -14,7 +14,7 @@ static const char doc[] =
     "Lists the allocators, generators and recorded traces that other commands "
     "take by name.\v"
     "Capabilities: f frees, c coalesces, s one block size only, p whole "
-    "pages, m detects misuse, M detects every misuse, - no pool.";
+    "pages, m detects misuse, M detects every misuse, l small slots, - no pool.";
 
 static void caps_print(uint32_t caps) {
     static const struct {
@@ -23,7 +23,7 @@ static void caps_print(uint32_t caps) {
     } letters[] = {{ALLOC_CAP_FREES, 'f'},          {ALLOC_CAP_COALESCES, 'c'},
                    {ALLOC_CAP_FIXED_SIZE, 's'},     {ALLOC_CAP_PAGES, 'p'},
                    {ALLOC_CAP_DETECTS_MISUSE, 'm'}, {ALLOC_CAP_EXACT_MISUSE, 'M'},
-                   {ALLOC_CAP_POOLLESS, '-'}};
+                   {ALLOC_CAP_SLOTS, 'l'},          {ALLOC_CAP_POOLLESS, '-'}};
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
         putchar((caps & letters[i].cap) != 0 ? letters[i].letter : ' ');
     }

@@ -159,7 +159,11 @@ static size_t sure_bytes(const struct alloc_ops *ops, size_t bytes, size_t align
         return bytes;
     }
     size_t extra = align + 2 * ALLOC_ALIGN;
-    return extra < align || bytes > SIZE_MAX - extra ? SIZE_MAX : bytes + extra;
+    if (extra < align || bytes > SIZE_MAX - extra) {
+        return SIZE_MAX;
+    }
+    bool may_be_slot = (ops->caps & ALLOC_CAP_SLOTS) && bytes + extra <= ALLOC_SLOT_MAX;
+    return may_be_slot ? ALLOC_SLOT_MAX + 1 : bytes + extra;
 }
 
 static bool refusal_judge(struct oracle *oracle, const struct replay_event *event) {

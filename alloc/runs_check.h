@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * runs_check.h - looking at an allocator with slab runs without changing it: walk, check
+ *
+ * walk() shows slots as pieces, a run's header and what is behind its slots as META, and the spare
+ * run as free, in one piece with its free neighbours.
+ *
+ * check() lets the heap check itself first. Then the blocks are known, those that the map calls
+ * runs can be confirmed one by one, and the map must have no entries but theirs. Lists may then be
+ * followed from run to run: what begins a run in the map is one.
+ */
+#ifndef HEAPRIG_RUNS_CHECK_H
+#define HEAPRIG_RUNS_CHECK_H
+
+#include "runs_ops.h"
+
+/* ---- walk ---- */
+
+/* Free pieces wait here until it is known what is behind them. */
+struct runs_walk {
+    const struct heap *h;
+    alloc_walk_fn *visit;
+    void *ctx;
+    const unsigned char *free_start;
+    size_t free_bytes;
+};
+
+static inline bool runs_visit(const struct runs_walk *walk, enum alloc_piece_kind kind,
+                              const void *start, size_t bytes) {
+    struct alloc_piece piece = {
+        .kind = kind,
+        .start = start,
+        .bytes = bytes,
+        .payload = kind == ALLOC_PIECE_LIVE ? start : NULL,
+        .usable = kind == ALLOC_PIECE_META ? 0 : bytes,
+    };
+    return walk->visit(walk->ctx, &piece);
+}
+
+static inline bool free_flush(struct runs_walk *walk) {
+    size_t bytes = walk->free_bytes;
+    walk->free_bytes = 0;
+    return bytes == 0 || piece_visit(walk->visit, walk->ctx, ALLOC_PIECE_FREE, walk->free_start,
+                                     bytes, HEAP_HEADER_BYTES);
+}
+
+/* The run whose header is the block's, or 0. */
+static inline uint32_t run_of_block(const struct heap *h, uint32_t b) {
+    uint32_t run = block_run(b);
+    uint32_t entry = *runs_entry(runs_of(h), run / RUNS_GRANULE);
+    return run % RUNS_GRANULE == 0 && entry != 0 ? run : 0;
+}
+
+static inline bool run_visit(const struct runs_walk *walk, uint32_t run) {
+    const struct runs *r = runs_of(walk->h);
+    const unsigned char *base = (const unsigned char *)r + run;
+    uint32_t slot_bytes = 8u * *runs_entry(r, run / RUNS_GRANULE);
+    uint32_t first = bits_lowest(run_bits_all(slot_bytes / 8));
+    bool goes_on = runs_visit(walk, ALLOC_PIECE_META, base + 4, first * slot_bytes - 4);
+    for (uint32_t i = first; goes_on && i < RUNS_SLOTS; i++) {
+        bool is_free = (run_bits(r, run) >> i & 1) != 0;
+        goes_on = runs_visit(walk, is_free ? ALLOC_PIECE_FREE : ALLOC_PIECE_LIVE,
+                             base + i * slot_bytes, slot_bytes);
+    }
+    uint32_t rest = block_size(heap_get(walk->h, run_block(run))) + 4 - RUNS_SLOTS * slot_bytes;
+    return goes_on && runs_visit(walk, ALLOC_PIECE_META, base + RUNS_SLOTS * slot_bytes, rest);
+}
+
+/* Turns what the heap shows into what there is. */
+static inline bool runs_piece(void *ctx, const struct alloc_piece *piece) {
+    struct runs_walk *walk = ctx;
+    const struct runs *r = runs_of(walk->h);
+    uint32_t run = 0;
+    bool is_held = false;
+    if (piece->kind == ALLOC_PIECE_LIVE && heap_reaches(walk->h, piece->payload)) {
+        uint32_t b = payload_block(walk->h, piece->payload);
+        run = run_of_block(walk->h, b);
+        is_held = block_is_held(walk->h, b);
+    }
+    if (piece->kind == ALLOC_PIECE_FREE || is_held) {
+        walk->free_start = walk->free_bytes == 0 ? piece->start : walk->free_start;
+        walk->free_bytes += piece->bytes;
+        return true;
+    }
+    if (!free_flush(walk)) {
+        return false;
+    }
+    if (run != 0) {
+        return run_visit(walk, run);
+    }
+    struct alloc_piece shown = *piece;
+    if (piece->start == walk->h) {
+        shown.start = (const void *)runs_pool(r);
+        shown.bytes += (uintptr_t)piece->start - runs_pool(r);
+    }
+    return walk->visit(walk->ctx, &shown);
+}
+
+static inline void runs_walk(const struct heap *h, alloc_walk_fn *visit, void *ctx) {
+    struct runs_walk walk = {.h = h, .visit = visit, .ctx = ctx};
+    heap_walk(h, runs_piece, &walk);
+}
+
+/* ---- check ---- */
+
+/* What the blocks of the heap add up to. */
+struct runs_sums {
+    uint32_t granules; /* covered by runs */
+    uint32_t blocks;
+    uint32_t parked;
+    uint32_t parked_bytes;
+    uint32_t open[RUNS_CLASS_MAX + 1]; /* runs with a free slot */
+    uint32_t live[RUNS_COUNTED];
+};
+
+static inline const char *run_check(const struct heap *h, uint32_t run, struct runs_sums *sums) {
+    const struct runs *r = runs_of(h);
+    uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
+    if (class < RUNS_CLASS_MIN || class > RUNS_CLASS_MAX ||
+        block_size(heap_get(h, run_block(run))) - class * RUNS_GRANULE > 8) {
+        return "a run is not of the size of its class";
+    }
+    for (uint32_t i = 0; i < class; i++) {
+        if (*runs_entry(r, run / RUNS_GRANULE + i) != (class | i << 8)) {
+            return "the map is wrong about a run";
+        }
+    }
+    uint64_t bits = run_bits(r, run);
+    if ((bits & ~run_bits_all(class)) != 0) {
+        return "the header of a run counts as a free slot";
+    }
+    if (bits == run_bits_all(class) && r->spare != run) {
+        return "a run is empty and not the spare";
+    }
+    sums->granules += class;
+    sums->open[class] += bits != 0;
+    return NULL;
+}
+
+static inline const char *runs_check_blocks(const struct heap *h, struct runs_sums *sums) {
+    const char *broken = NULL;
+    uint32_t bytes;
+    for (uint32_t b = h->first; b != h->top && broken == NULL; b += bytes) {
+        uint32_t header = heap_get(h, b);
+        bytes = block_size(header);
+        if ((header & HEAP_FREE) != 0) {
+            continue;
+        }
+        uint32_t run = run_of_block(h, b);
+        if (run == 0 && block_is_parked(h, b)) {
+            sums->parked++;
+            sums->parked_bytes += bytes;
+            continue;
+        }
+        sums->blocks++;
+        if (run != 0) {
+            broken = run_check(h, run, sums);
+        } else if (bytes / 8 < RUNS_COUNTED) {
+            sums->live[bytes / 8]++;
+        }
+    }
+    return broken;
+}
+
+/* Whether the map, known to have only the runs of the heap, has one that begins here. */
+static inline bool is_run_of(const struct heap *h, uint32_t run, uint32_t class) {
+    return class >= RUNS_CLASS_MIN && run % RUNS_GRANULE == 0 && run < h->top &&
+           *runs_entry(runs_of(h), run / RUNS_GRANULE) == class;
+}
+
+static inline const char *runs_check_list(const struct heap *h, uint32_t class, uint32_t open) {
+    const struct runs *r = runs_of(h);
+    uint32_t run = r->head[class] == RUN_NONE ? 0 : r->head[class];
+    uint32_t prev = 0;
+    uint32_t listed = 0;
+    while (run != 0) {
+        if (!is_run_of(h, run, class) || run_link(r, run, RUN_PREV) != prev) {
+            return "a list of runs is broken";
+        }
+        if (run_bits(r, run) == 0 && prev != 0) {
+            return "a full run is in a list, and not at its head";
+        }
+        listed += run_bits(r, run) != 0;
+        if (listed > open) {
+            return "a list of runs has too many";
+        }
+        prev = run;
+        run = run_link(r, run, RUN_NEXT);
+    }
+    return listed == open ? NULL : "a run with a free slot is in no list";
+}
+
+static inline const char *runs_check(const struct heap *h) {
+    const struct runs *r = runs_of(h);
+    const char *broken = heap_check(&RUNS_INDEX, h);
+    if (broken != NULL) {
+        return broken;
+    }
+    if (r->seal != runs_seal(r) || r->none != 0) {
+        return "the control structure of the runs is damaged";
+    }
+    struct runs_sums sums = {0};
+    broken = runs_check_blocks(h, &sums);
+    uint32_t entries = 0;
+    for (uint32_t granule = 0; granule < r->map_bytes / 2; granule++) {
+        entries += *runs_entry(r, granule) != 0;
+    }
+    if (broken == NULL && entries != sums.granules) {
+        broken = "the map has runs that are none";
+    }
+    for (uint32_t class = 0; class <= RUNS_CLASS_MAX && broken == NULL; class ++) {
+        broken = runs_check_list(h, class, sums.open[class]);
+    }
+    for (uint32_t i = 0; i < RUNS_COUNTED && broken == NULL; i++) {
+        broken = sums.live[i] == r->live[i] ? NULL : "blocks of a small size are miscounted";
+    }
+    for (uint32_t i = 0; i < RUNS_PARKED; i++) {
+        sums.parked -= r->parked[i] != 0;
+    }
+    if (broken == NULL && (sums.parked != 0 || sums.parked_bytes != r->parked_bytes)) {
+        broken = "a parked block is none";
+    }
+    if (broken == NULL && sums.blocks != r->blocks) {
+        broken = "blocks are miscounted";
+    }
+    bool is_spare_sound =
+        r->spare < h->top && is_run_of(h, r->spare, *runs_entry(r, r->spare / RUNS_GRANULE));
+    if (broken == NULL && r->spare != 0 && !is_spare_sound) {
+        broken = "the spare is no run";
+    }
+    return broken;
+}
+
+/* The table of an allocator with runs. */
+#define RUNS_DEFINE(NAME, SUMMARY)                                                                 \
+    static struct alloc *NAME##_init(void *pool, size_t bytes, const struct alloc_cfg *cfg) {      \
+        (void)cfg;                                                                                 \
+        return runs_init(pool, bytes);                                                             \
+    }                                                                                              \
+    static void *NAME##_alloc(struct alloc *a, size_t bytes) {                                     \
+        return runs_alloc((struct heap *)a, bytes);                                                \
+    }                                                                                              \
+    static void *NAME##_alloc_aligned(struct alloc *a, size_t bytes, size_t align) {               \
+        return runs_alloc_aligned((struct heap *)a, bytes, align);                                 \
+    }                                                                                              \
+    static void *NAME##_realloc(struct alloc *a, void *p, size_t bytes) {                          \
+        return runs_realloc((struct heap *)a, p, bytes);                                           \
+    }                                                                                              \
+    static enum alloc_status NAME##_free(struct alloc *a, void *p) {                               \
+        return runs_free((struct heap *)a, p);                                                     \
+    }                                                                                              \
+    static size_t NAME##_usable(const struct alloc *a, const void *p) {                            \
+        return runs_usable((const struct heap *)a, p);                                             \
+    }                                                                                              \
+    static size_t NAME##_largest(const struct alloc *a) {                                          \
+        return runs_largest((const struct heap *)a);                                               \
+    }                                                                                              \
+    static bool NAME##_add_region(struct alloc *a, void *mem, size_t bytes) {                      \
+        return runs_add_region((struct heap *)a, mem, bytes);                                      \
+    }                                                                                              \
+    static void NAME##_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx) {              \
+        runs_walk((const struct heap *)a, visit, ctx);                                             \
+    }                                                                                              \
+    static void NAME##_stats(const struct alloc *a, struct alloc_stats *out) {                     \
+        alloc_stats_by_walk(&NAME##_ops, a, out);                                                  \
+    }                                                                                              \
+    static const char *NAME##_check(const struct alloc *a) {                                       \
+        return runs_check((const struct heap *)a);                                                 \
+    }                                                                                              \
+    const struct alloc_ops NAME##_ops = {                                                          \
+        .abi = ALLOC_ABI,                                                                          \
+        .caps =                                                                                    \
+            ALLOC_CAP_FREES | ALLOC_CAP_COALESCES | ALLOC_CAP_DETECTS_MISUSE | ALLOC_CAP_SLOTS,    \
+        .name = #NAME,                                                                             \
+        .summary = SUMMARY,                                                                        \
+        .pool_max = ALLOC_POOL_MAX,                                                                \
+        .init = NAME##_init,                                                                       \
+        .alloc = NAME##_alloc,                                                                     \
+        .alloc_aligned = NAME##_alloc_aligned,                                                     \
+        .realloc = NAME##_realloc,                                                                 \
+        .free = NAME##_free,                                                                       \
+        .usable = NAME##_usable,                                                                   \
+        .largest = NAME##_largest,                                                                 \
+        .add_region = NAME##_add_region,                                                           \
+        .walk = NAME##_walk,                                                                       \
+        .stats = NAME##_stats,                                                                     \
+        .check = NAME##_check,                                                                     \
+    };
+
+#endif

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * runs_ops.h - the functions of an allocator with slab runs (runs.h) before a heap
+ *
+ *   alloc    a slot of the class's first run; else, for a class with many blocks, of a new run;
+ * else a block of the heap; else the spare run goes back to the heap; else a slot of a larger class
+ *   free     the map says whether it is a slot: then a bit, rarely a list; else the heap's business
+ *
+ * The handle is the heap's control structure.
+ */
+#ifndef HEAPRIG_RUNS_OPS_H
+#define HEAPRIG_RUNS_OPS_H
+
+#include "quick.h"
+
+/* ---- init ---- */
+
+static inline uint32_t runs_seal(const struct runs *r) {
+    uint32_t sum = (r->lead ^ r->map_bytes << 3) * 0x9E3779B1u;
+    return (sum ^ sum >> 15) * 0x85EBCA77u + 1;
+}
+
+static inline struct alloc *runs_init(void *pool, size_t bytes) {
+    uintptr_t start = ((uintptr_t)pool + 7) & ~(uintptr_t)7;
+    size_t lead = start - (uintptr_t)pool;
+    size_t map_bytes = (bytes / RUNS_GRANULE + 4) / 4 * 8;
+    size_t front_bytes = lead + map_bytes + sizeof(struct runs);
+    if (pool == NULL || bytes > ALLOC_POOL_MAX || bytes < front_bytes) {
+        return NULL;
+    }
+    void *heap_start = (unsigned char *)pool + front_bytes;
+    struct heap *h = heap_format(&RUNS_INDEX, heap_start, bytes - front_bytes);
+    if (h == NULL) {
+        return NULL;
+    }
+    struct runs *r = runs_of(h);
+    *r = (struct runs){.lead = (uint32_t)lead, .map_bytes = (uint32_t)map_bytes};
+    r->seal = runs_seal(r);
+    for (uint32_t class = 0; class <= RUNS_CLASS_MAX; class ++) {
+        r->head[class] = RUN_NONE;
+    }
+    for (uint32_t granule = 0; granule < map_bytes / 2; granule++) {
+        *runs_entry(r, granule) = 0;
+    }
+    return (struct alloc *)h;
+}
+
+static inline uintptr_t runs_pool(const struct runs *r) {
+    return (uintptr_t)r - r->map_bytes - r->lead;
+}
+
+/* Regions hold no runs. */
+static inline bool runs_add_region(struct heap *h, void *memory, size_t bytes) {
+    uint64_t last = (uint64_t)((uintptr_t)memory - runs_pool(runs_of(h))) + (bytes - 1);
+    return last <= UINT32_MAX && heap_add_region(&RUNS_INDEX, h, memory, bytes);
+}
+
+/* ---- counting the blocks of the pool's heap ---- */
+
+HEAP_HOT void block_count(struct heap *h, uint32_t block_bytes, uint32_t change) {
+    runs_of(h)->blocks += change;
+    if (block_bytes / 8 < RUNS_COUNTED) {
+        runs_of(h)->live[block_bytes / 8] += change;
+    }
+}
+
+/* Counts the block of the payload p, which may be NULL or lie in a region. */
+HEAP_HOT void *payload_count(struct heap *h, void *p) {
+    if (heap_reaches(h, p)) {
+        block_count(h, block_size(heap_get(h, payload_block(h, p))), 1);
+    }
+    return p;
+}
+
+static inline bool class_is_hot(const struct heap *h, uint32_t class, uint32_t block_bytes) {
+    bool is_roomy = h->end - h->top >= h->end / 4;
+    uint32_t many = is_roomy ? RUNS_LIVE_ROOMY : RUNS_LIVE_TIGHT;
+    return runs_of(h)->live[block_bytes / 8] >= many &&
+           class * RUNS_GRANULE <= h->end / RUNS_POOL_SHARE;
+}
+
+/* ---- alloc ---- */
+
+/* A slot of a class above the request's, for want of anything else. */
+static inline void *slot_borrow(struct runs *r, size_t request) {
+    if (request - 1 >= RUNS_BYTES_MAX) {
+        return NULL;
+    }
+    for (uint32_t class = class_of_request(request); class <= RUNS_CLASS_MAX; class ++) {
+        if (class_has_slot(r, class)) {
+            uint32_t run = class_run(r, class);
+            return slot_take(r, run, class, run_bits(r, run));
+        }
+    }
+    return NULL;
+}
+
+/* The heap has nothing as it is. */
+HEAP_COLD void *runs_rescue(struct heap *h, size_t request, size_t align) {
+    if (request_is_hopeless(h, request)) {
+        return NULL;
+    }
+    bool is_plain = align <= ALLOC_ALIGN;
+    size_t slack = is_plain ? 0 : align + 8;
+    uint32_t payload_bytes = (uint32_t)request + (is_plain ? 0 : HEAP_ALIGNED);
+    if (held_yield(runs_of(h), request_block_bytes(payload_bytes) + slack)) {
+        return payload_count(h, heap_place(&RUNS_INDEX, h, request, align));
+    }
+    return is_plain ? slot_borrow(runs_of(h), request) : NULL;
+}
+
+/* A block of the heap, or what the heap holds back. */
+static __attribute__((noinline)) void *block_alloc(struct heap *h, size_t request) {
+    if (RUNS_PARKED > 0 && request <= QUICK_BYTES_MAX) {
+        uint32_t b = block_unpark(h, request_block_bytes((uint32_t)request));
+        if (b != 0) {
+            return payload_count(h, block_payload(h, b));
+        }
+    }
+    void *p = heap_alloc_aligned(&RUNS_INDEX, h, request, ALLOC_ALIGN);
+    return p != NULL ? payload_count(h, p) : runs_rescue(h, request, ALLOC_ALIGN);
+}
+
+/* A small request that the head of its class cannot serve. */
+static __attribute__((noinline)) void *small_alloc(struct heap *h, size_t request) {
+    struct runs *r = runs_of(h);
+    uint32_t class = class_of_request(request);
+    uint32_t run = class_run(r, class);
+    if (run == RUN_NONE && class_is_hot(h, class, request_block_bytes((uint32_t)request))) {
+        run = run_start(r, class);
+    }
+    return run != RUN_NONE ? slot_take(r, run, class, run_bits(r, run)) : block_alloc(h, request);
+}
+
+HEAP_HOT void *runs_alloc(struct heap *h, size_t request) {
+    if (request - 1 >= RUNS_BYTES_MAX) {
+        return block_alloc(h, request);
+    }
+    struct runs *r = runs_of(h);
+    uint32_t class = class_of_request(request);
+    uint64_t bits = run_bits(r, r->head[class]);
+    return bits != 0 ? slot_take(r, r->head[class], class, bits) : small_alloc(h, request);
+}
+
+static inline void *runs_alloc_aligned(struct heap *h, size_t request, size_t align) {
+    if (align == 0 || (align & (align - 1)) != 0 || align > HEAP_ALIGN_MAX) {
+        return NULL;
+    }
+    if (align <= ALLOC_ALIGN) {
+        return runs_alloc(h, request);
+    }
+    void *p = heap_alloc_aligned(&RUNS_INDEX, h, request, align);
+    return p != NULL ? payload_count(h, p) : runs_rescue(h, request, align);
+}
+
+/* ---- free ---- */
+
+HEAP_COLD enum alloc_status slot_refusal(const void *p) {
+    return (uintptr_t)p % ALLOC_ALIGN != 0 ? ALLOC_MISALIGNED : ALLOC_NOT_LIVE;
+}
+
+/* The heap's live block at p, of pool or region, and where it is; NULL if p is misuse. */
+HEAP_HOT struct heap *block_find(const struct heap *a, const void *p) {
+    struct heap *h = heap_of_live(a, p);
+    return h == a && h != NULL && block_is_parked(h, payload_block(h, p)) ? NULL : h;
+}
+
+/* Frees what is no slot and no live block of the pool itself: NULL, a block of a region, or misuse.
+ */
+HEAP_COLD enum alloc_status block_free_beyond(const struct heap *a, const void *p) {
+    if (p == NULL) {
+        return ALLOC_OK;
+    }
+    if ((uintptr_t)p % ALLOC_ALIGN != 0) {
+        return ALLOC_MISALIGNED;
+    }
+    struct heap *h = heap_of(a, p);
+    if (h == NULL) {
+        return ALLOC_FOREIGN;
+    }
+    if (h == a || !block_is_live(h, payload_block(h, p))) {
+        return ALLOC_NOT_LIVE;
+    }
+    block_release(h, payload_block(h, p));
+    return ALLOC_OK;
+}
+
+static __attribute__((noinline)) enum alloc_status block_free(struct heap *h, void *p) {
+    uint32_t b = payload_block(h, p);
+    if (__builtin_expect(!heap_reaches(h, p) || !block_is_live(h, b) || block_is_parked(h, b), 0)) {
+        return block_free_beyond(h, p);
+    }
+    block_count(h, block_size(heap_get(h, b)), UINT32_MAX);
+    uint32_t victim = block_park(h, b);
+    if (victim != 0) {
+        block_release(h, victim);
+    }
+    if (runs_of(h)->blocks <= 1) {
+        held_drain(runs_of(h));
+    }
+    return ALLOC_OK;
+}
+
+HEAP_HOT enum alloc_status runs_free(struct heap *h, void *p) {
+    struct slot slot;
+    if (!slot_find(h, p, &slot)) {
+        return block_free(h, p);
+    }
+    if (!slot.is_live) {
+        return slot_refusal(p);
+    }
+    struct runs *r = runs_of(h);
+    uint64_t bits = slot.bits | slot.bit;
+    run_word(r, slot.run)->value = bits;
+    if (slot.bits == 0) {
+        run_reopen(r, slot.class, slot.run);
+    } else if ((bits | ~run_bits_all(RUNS_CLASS_MIN)) == ~UINT64_C(0)) {
+        run_retire(r, slot.class, slot.run); /* all slots are free, or all but one */
+    }
+    return ALLOC_OK;
+}
+
+/* ---- realloc, usable ---- */
+
+static inline void *slot_realloc(struct heap *h, const struct slot *slot, void *p, size_t request) {
+    if (!slot->is_live) {
+        return NULL;
+    }
+    if (request <= 8 * slot->class) {
+        return p;
+    }
+    void *to = runs_alloc(h, request);
+    if (to != NULL) {
+        memcpy(to, p, 8 * slot->class);
+        runs_free(h, p);
+    }
+    return to;
+}
+
+static inline void *block_realloc(struct heap *a, void *p, size_t request) {
+    struct heap *h = block_find(a, p);
+    if (h == NULL) {
+        return NULL;
+    }
+    uint32_t b = payload_block(h, p);
+    uint32_t old_bytes = block_size(heap_get(h, b));
+    void *here = block_resize(&RUNS_INDEX, h, b, request);
+    if (here == NULL) {
+        return block_move(&RUNS_INDEX, a, h, b, request);
+    }
+    if (h == a) {
+        block_count(h, old_bytes, UINT32_MAX);
+        payload_count(h, here);
+    }
+    return here;
+}
+
+static inline void *runs_realloc(struct heap *h, void *p, size_t request) {
+    if (p == NULL) {
+        return runs_alloc(h, request);
+    }
+    if (request == 0) {
+        runs_free(h, p);
+        return NULL;
+    }
+    struct slot slot;
+    return slot_find(h, p, &slot) ? slot_realloc(h, &slot, p, request)
+                                  : block_realloc(h, p, request);
+}
+
+static inline size_t runs_usable(const struct heap *h, const void *p) {
+    struct slot slot;
+    if (slot_find(h, p, &slot)) {
+        return slot.is_live ? 8 * slot.class : 0;
+    }
+    return block_find(h, p) != NULL ? heap_usable(h, p) : 0;
+}
+
+/* ---- largest ---- */
+
+static inline size_t runs_largest(const struct heap *h) {
+    const struct runs *r = runs_of(h);
+    size_t largest = heap_largest(&RUNS_INDEX, h);
+    uint32_t extent = held_largest(h);
+    largest = extent > largest + HEAP_HEADER_BYTES ? extent - HEAP_HEADER_BYTES : largest;
+    uint32_t class = RUNS_CLASS_MAX;
+    while (8 * class > largest && !class_has_slot(r, class)) {
+        class --;
+    }
+    return 8 * class > largest ? 8 * class : largest;
+}
+
+#endif

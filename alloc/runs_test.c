@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * runs_test.c - slab runs from inside
+ *
+ * The conformance tests see little of runs, for their pools are too small to have many. Here an
+ * allocator that begins a run for every small block and in pools of any size goes through random
+ * operations against a model, with check() after each; damage to each part of the metadata has to
+ * be found; and the own allocators have to have runs where they say they do.
+ */
+#ifndef ALLOC_ASSERTS
+#define ALLOC_ASSERTS
+#endif
+#define TLSF_INDEX_ONLY
+#include "tlsf.c"
+
+extern const struct alloc_ops eager_ops;
+
+#define RUNS_CLASS_MAX  32u
+#define RUNS_POOL_SHARE 5u
+#define RUNS_LIVE_ROOMY 0u
+#define RUNS_LIVE_TIGHT 2u
+#define RUNS_PARKED     4u
+#define RUNS_INDEX      eager_index_ops
+
+static const struct heap_index_ops eager_index_ops = TLSF_INDEX(eager_ops);
+
+#include "runs_check.h"
+
+RUNS_DEFINE(eager, "a run for every small block")
+
+#include "white_box.h"
+
+enum { LIVE_MAX = 500, DEAD_MAX = 64, STEPS = 3000, SOAKS = 60, POOL_BYTES = 1 << 16 };
+
+struct live {
+    unsigned char *p;
+    uint32_t bytes;
+    uint32_t align;
+    unsigned char fill;
+};
+
+struct world {
+    struct alloc *a;
+    struct live live[LIVE_MAX];
+    uint32_t live_count;
+    uint32_t live_max;
+    uint32_t limit; /* of requests */
+    unsigned char *dead[DEAD_MAX];
+    uint32_t dead_next;
+    uint64_t random;
+};
+
+static bool is_live(const struct world *w, const unsigned char *p) {
+    for (uint32_t i = 0; i < w->live_count; i++) {
+        if (w->live[i].p == p) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void live_expect(const struct live *live, uint32_t bytes) {
+    for (uint32_t i = 0; i < bytes; i++) {
+        EXPECT(live->p[i] == live->fill);
+    }
+}
+
+static void live_fill(struct world *w, struct live *live) {
+    size_t usable = eager_ops.usable(w->a, live->p);
+    EXPECT(usable >= live->bytes);
+    EXPECT((uintptr_t)live->p % live->align == 0);
+    live->fill = (unsigned char)random_word(&w->random);
+    memset(live->p, live->fill, usable);
+}
+
+/* Half of the requests are for one of four sizes, so that runs fill up. */
+static uint32_t request_random(struct world *w) {
+    if (random_below(&w->random, 2) == 0) {
+        return 24 + 40 * random_below(&w->random, 4);
+    }
+    return 1 + random_below(&w->random, 2u << random_below(&w->random, 8)) % w->limit;
+}
+
+static void world_alloc(struct world *w) {
+    struct live *live = &w->live[w->live_count];
+    size_t largest = eager_ops.largest(w->a);
+    live->bytes = request_random(w);
+    live->align = random_below(&w->random, 8) == 0 ? 16u << random_below(&w->random, 6) : 8;
+    live->p = live->align > 8 ? eager_ops.alloc_aligned(w->a, live->bytes, live->align)
+                              : eager_ops.alloc(w->a, live->bytes);
+    if (live->align == 8) {
+        EXPECT((live->p != NULL) == (live->bytes <= largest));
+    } else if (largest > ALLOC_SLOT_MAX && largest >= live->bytes + live->align + 16) {
+        EXPECT(live->p != NULL);
+    }
+    if (live->p != NULL) {
+        live_fill(w, live);
+        w->live_count++;
+    }
+}
+
+static void world_free(struct world *w, uint32_t i) {
+    struct live *live = &w->live[i];
+    live_expect(live, live->bytes);
+    EXPECT(eager_ops.free(w->a, live->p) == ALLOC_OK);
+    EXPECT(eager_ops.free(w->a, live->p) == ALLOC_NOT_LIVE ||
+           eager_ops.free(w->a, live->p) == ALLOC_FOREIGN);
+    w->dead[w->dead_next++ % DEAD_MAX] = live->p;
+    *live = w->live[--w->live_count];
+}
+
+static void world_realloc(struct world *w, uint32_t i) {
+    struct live *live = &w->live[i];
+    uint32_t bytes = request_random(w);
+    size_t largest = eager_ops.largest(w->a);
+    unsigned char *p = eager_ops.realloc(w->a, live->p, bytes);
+    if (p == NULL) {
+        EXPECT(bytes > live->bytes && (live->align > 8 || bytes > largest));
+        live_expect(live, live->bytes);
+        return;
+    }
+    live->p = p;
+    live_expect(live, live->bytes < bytes ? live->bytes : bytes);
+    live->bytes = bytes;
+    live_fill(w, live);
+}
+
+/* Whatever is in a run and no live block is refused, whatever payloads hold. */
+static void world_misuse(struct world *w) {
+    const struct heap *h = (const struct heap *)w->a;
+    for (uint32_t i = 0; i < 64; i++) {
+        unsigned char *p = (unsigned char *)w->a + random_below(&w->random, h->top);
+        struct slot slot;
+        if (slot_find(h, p, &slot) && !is_live(w, p)) {
+            EXPECT(eager_ops.usable(w->a, p) == 0);
+            EXPECT(eager_ops.realloc(w->a, p, 1) == NULL);
+            EXPECT(eager_ops.free(w->a, p) != ALLOC_OK);
+        }
+    }
+    for (uint32_t i = 0; i < DEAD_MAX; i++) {
+        struct slot slot;
+        if (w->dead[i] != NULL && slot_find(h, w->dead[i], &slot) && !is_live(w, w->dead[i])) {
+            EXPECT(eager_ops.free(w->a, w->dead[i]) != ALLOC_OK);
+        }
+    }
+}
+
+static void check_expect(const struct alloc *a) {
+    const char *broken = eager_ops.check(a);
+    if (broken != NULL) {
+        ck_abort_msg("%s", broken);
+    }
+}
+
+static void world_step(struct world *w) {
+    uint32_t dice = random_below(&w->random, 16);
+    uint32_t i = w->live_count == 0 ? 0 : random_below(&w->random, w->live_count);
+    if (w->live_count == 0 || (dice < 8 && w->live_count < w->live_max)) {
+        world_alloc(w);
+    } else if (dice < 13) {
+        world_free(w, i);
+    } else if (dice < 15) {
+        world_realloc(w, i);
+    } else {
+        world_misuse(w);
+    }
+    check_expect(w->a);
+}
+
+START_TEST(test_soak) {
+    static struct world w;
+    w = (struct world){.random = seed_of((uint64_t)_i)};
+    size_t bytes = (2048u << random_below(&w.random, 7)) + random_below(&w.random, 64);
+    char *pool = aligned_memory(bytes + 8, 4096, random_below(&w.random, 8));
+    w.a = eager_ops.init(pool, bytes, NULL);
+    EXPECT(w.a != NULL);
+    size_t fresh = eager_ops.largest(w.a);
+    w.live_max = 1 + random_below(&w.random, LIVE_MAX);
+    w.limit = 1 + random_below(&w.random, (uint32_t)fresh);
+    for (uint32_t step = 0; step < STEPS; step++) {
+        world_step(&w);
+    }
+    while (w.live_count > 0) {
+        world_free(&w, random_below(&w.random, w.live_count));
+        check_expect(w.a);
+    }
+    const struct heap *h = (const struct heap *)w.a;
+    EXPECT(eager_ops.largest(w.a) == fresh && h->top == h->first);
+}
+END_TEST
+
+/* ---- damage ---- */
+
+/* A pool with runs of several classes, full ones and others; *p is a live slot. */
+static struct alloc *pool_with_runs(void **p) {
+    struct alloc *a = eager_ops.init(aligned_memory(POOL_BYTES, 4096, 0), POOL_BYTES, NULL);
+    EXPECT(a != NULL);
+    for (uint32_t i = 0; i < 150; i++) {
+        *p = eager_ops.alloc(a, 40);
+        EXPECT(*p != NULL && eager_ops.alloc(a, 16) != NULL);
+    }
+    EXPECT(eager_ops.alloc(a, 1000) != NULL);
+    check_expect(a);
+    return a;
+}
+
+START_TEST(test_check_finds_damage) {
+    void *p;
+    struct alloc *a = pool_with_runs(&p);
+    struct runs *r = runs_of((struct heap *)a);
+    struct slot slot;
+    EXPECT(slot_find((struct heap *)a, p, &slot) && slot.is_live && slot.class == 5);
+    unsigned char *run = (unsigned char *)r + slot.run;
+    unsigned char *const parts[] = {
+        (unsigned char *)&r->lead,
+        (unsigned char *)&r->map_bytes,
+        (unsigned char *)&r->seal,
+        (unsigned char *)&r->spare,
+        (unsigned char *)&r->none,
+        (unsigned char *)&r->head[5],
+        (unsigned char *)&r->head[3],
+        (unsigned char *)&r->live[3],
+        (unsigned char *)runs_entry(r, slot.run / RUNS_GRANULE),
+        (unsigned char *)runs_entry(r, slot.run / RUNS_GRANULE + 4),
+        (unsigned char *)runs_entry(r, slot.run / RUNS_GRANULE + 5),
+        (unsigned char *)runs_entry(r, 0),
+        run + 4,
+        run + RUN_BITS,
+        run + RUN_NEXT,
+        run + RUN_PREV,
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        *parts[i] ^= 1;
+        EXPECT(eager_ops.check(a) != NULL);
+        *parts[i] ^= 1;
+        check_expect(a);
+    }
+}
+END_TEST
+
+START_TEST(test_every_other_address_of_a_run_is_refused) {
+    void *live;
+    struct alloc *a = pool_with_runs(&live);
+    struct slot slot;
+    EXPECT(slot_find((struct heap *)a, live, &slot));
+    unsigned char *run = (unsigned char *)runs_of((struct heap *)a) + slot.run;
+    uint32_t accepted = 0;
+    for (uint32_t i = 0; i < RUNS_SLOTS * 40; i++) {
+        accepted += eager_ops.usable(a, run + i) != 0;
+    }
+    uint32_t free_slots = (uint32_t)__builtin_popcountll(slot.bits);
+    EXPECT(accepted == RUNS_SLOTS - 1 - free_slots);
+    for (uint32_t i = 0; i < 40; i++) {
+        EXPECT((eager_ops.free(a, (unsigned char *)live + i) == ALLOC_OK) == (i == 0));
+    }
+    check_expect(a);
+}
+END_TEST
+
+/* ---- parked blocks ---- */
+
+/* Two blocks parked side by side are given back together once nothing else is left. */
+START_TEST(test_parked_neighbours_are_one_free_block) {
+    struct alloc *a = eager_ops.init(aligned_memory(POOL_BYTES, 4096, 0), POOL_BYTES, NULL);
+    void *first = eager_ops.alloc(a, 300);
+    void *second = eager_ops.alloc(a, 308);
+    EXPECT(eager_ops.alloc(a, 1000) != NULL);
+    EXPECT(eager_ops.free(a, first) == ALLOC_OK && eager_ops.free(a, second) == ALLOC_OK);
+    EXPECT(runs_of((struct heap *)a)->parked_bytes == 304 + 312);
+    EXPECT(eager_ops.usable(a, first) == 0 && eager_ops.free(a, second) != ALLOC_OK);
+    EXPECT(eager_ops.alloc(a, 308) == second && eager_ops.free(a, second) == ALLOC_OK);
+    EXPECT(eager_ops.alloc(a, eager_ops.largest(a)) != NULL);
+    EXPECT(eager_ops.largest(a) == 304 + 312 - 4);
+    EXPECT(eager_ops.alloc(a, 304 + 312 - 3) == NULL);
+    EXPECT(eager_ops.alloc(a, 304 + 312 - 4) == first);
+    check_expect(a);
+}
+END_TEST
+
+/* ---- a pool copied elsewhere ---- */
+
+START_TEST(test_copy_goes_on_with_the_same_offsets) {
+    void *p;
+    struct alloc *a = pool_with_runs(&p);
+    char *pool = (char *)runs_pool(runs_of((struct heap *)a));
+    char *copy = aligned_memory(POOL_BYTES, 4096, 64);
+    memcpy(copy, pool, POOL_BYTES);
+    struct alloc *b = (struct alloc *)(copy + ((char *)a - pool));
+    memset(pool, 0xA5, POOL_BYTES / 2); /* nothing may be looked up there */
+    char *again = aligned_memory(POOL_BYTES, 4096, 192);
+    memcpy(again, copy, POOL_BYTES);
+    struct alloc *c = (struct alloc *)(again + ((char *)a - pool));
+    uint64_t random = seed_of(1000);
+    for (uint32_t i = 0; i < 600; i++) {
+        uint32_t bytes = 1 + random_below(&random, 300);
+        char *in_b = eager_ops.alloc(b, bytes);
+        char *in_c = eager_ops.alloc(c, bytes);
+        EXPECT((in_b == NULL) == (in_c == NULL));
+        EXPECT(in_b == NULL || in_b - copy == in_c - again);
+        if (in_b != NULL && random_below(&random, 2) == 0) {
+            EXPECT(eager_ops.free(b, in_b) == ALLOC_OK && eager_ops.free(c, in_c) == ALLOC_OK);
+        }
+    }
+    check_expect(b);
+}
+END_TEST
+
+/* ---- the own allocators ---- */
+
+/* Many blocks of a size have no headers, few have: in runs they lie as far apart as they are long.
+ */
+START_TEST(test_many_small_blocks_are_in_runs) {
+    const char *const names[] = {"tlsf_frugal", "tlsf_fast"};
+    const struct alloc_ops *ops = alloc_find(names[_i]);
+    size_t pool_bytes = 1 << 20;
+    struct alloc *a = ops->init(aligned_memory(pool_bytes, 4096, 0), pool_bytes, NULL);
+    uint32_t in_runs = 0;
+    char *before = NULL;
+    for (uint32_t i = 0; i < 1000; i++) {
+        char *p = ops->alloc(a, 64);
+        EXPECT(p != NULL && (i >= 2 || ops->usable(a, p) == 68));
+        in_runs += p - before == 64 && ops->usable(a, p) == 64;
+        before = p;
+    }
+    EXPECT(in_runs > 950);
+    EXPECT(ops->check(a) == NULL);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("runs");
+    TCase *tcase = tcase_create("runs");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, test_soak, 0, SOAKS);
+    tcase_add_test(tcase, test_check_finds_damage);
+    tcase_add_test(tcase, test_every_other_address_of_a_run_is_refused);
+    tcase_add_test(tcase, test_parked_neighbours_are_one_free_block);
+    tcase_add_test(tcase, test_copy_goes_on_with_the_same_offsets);
+    tcase_add_loop_test(tcase, test_many_small_blocks_are_in_runs, 0, 2);
+    suite_add_tcase(suite, tcase);
+    return run_suite(suite);
+}
