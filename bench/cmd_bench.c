@@ -14,8 +14,8 @@
 int cmd_bench(int argc, char **argv);
 
 struct bench_options {
-    const char *allocators, *traces, *output;
-    size_t first;
+    struct selection_choice choice;
+    const char *output;
     enum replay_touch touch;
     unsigned rounds, repeats, seconds, jobs;
     uint64_t seed;
@@ -25,10 +25,6 @@ struct bench_options {
 enum { KEY_ROUNDS = 256, KEY_SECONDS, KEY_EXACT, KEY_CHECKED, KEY_QUICK, KEY_SEED, KEY_TOUCH };
 
 static const struct argp_option options[] = {
-    {"allocator", 'a', "LIST", 0, "names or plug-in paths, comma-separated (default: all)", 0},
-    {"trace", 't', "LIST", 0,
-     "trace files or gen:NAME:SEED:OPS, comma-separated (default: corpus/traces/*.hrt)", 0},
-    {"first", 'n', "N", 0, "replay only the first N operations of each trace", 0},
     {"touch", KEY_TOUCH, "HOW", 0,
      "what the program writes into a new block: none, edges (default) or whole", 0},
     {"rounds", KEY_ROUNDS, "N", 0, "interleaved rounds (default: 9)", 0},
@@ -60,14 +56,8 @@ static const char doc[] =
 static error_t option_parse(int key, char *text, struct argp_state *state) {
     struct bench_options *o = state->input;
     switch (key) {
-    case 'a':
-        o->allocators = text;
-        return 0;
-    case 't':
-        o->traces = text;
-        return 0;
-    case 'n':
-        o->first = (size_t)cli_number(state, "first", text, 1, TRACE_OPS_MAX);
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->choice;
         return 0;
     case 'j':
         o->jobs = (unsigned)cli_number(state, "jobs", text, 1, 16);
@@ -181,7 +171,7 @@ static json_t *meta_make(const struct bench_options *o) {
     (void)json_object_set_new(meta, "touch", json_string(cli_touch_name(o->touch)));
     (void)json_object_set_new(meta, "rounds", json_integer(o->exact ? 0 : o->rounds));
     (void)json_object_set_new(meta, "latency_replays", json_integer(o->exact ? 0 : o->repeats));
-    (void)json_object_set_new(meta, "first", json_integer((json_int_t)o->first));
+    (void)json_object_set_new(meta, "first", json_integer((json_int_t)o->choice.first));
     return meta;
 }
 
@@ -247,15 +237,14 @@ int cmd_bench(int argc, char **argv) {
                               .repeats = 5,
                               .seconds = 120,
                               .seed = cli_seed()};
-    const struct argp argp = {options, option_parse, NULL, doc, NULL, NULL, NULL};
+    const struct argp argp = {options, option_parse, NULL, doc, selection_child, NULL, NULL};
     struct selection selection;
     struct problem problem;
     cli_parse(&argp, argc, argv, &o);
-    if (!selection_make(o.allocators, o.checked ? SELECTION_OWN : SELECTION_ALL, o.traces,
-                        &selection, &problem)) {
+    o.choice.which = o.checked ? SELECTION_OWN : SELECTION_ALL;
+    if (!selection_make(&o.choice, &selection, &problem)) {
         return cli_problem(&problem);
     }
-    selection.first = o.first;
     if (selection.absent[0] != '\0') {
         fprintf(stderr, "skipped, not installed:%s\n", selection.absent);
     }

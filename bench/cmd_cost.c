@@ -11,7 +11,7 @@
 int cmd_cost(int argc, char **argv);
 
 struct cost_options {
-    char *allocators, *traces, *first;
+    struct selection_choice choice;
     const char *output, *arch;
     bool marked;
 };
@@ -19,10 +19,6 @@ struct cost_options {
 enum { KEY_MARKED = 256, KEY_ARCH };
 
 static const struct argp_option options[] = {
-    {"allocator", 'a', "LIST", 0, "names or plug-in paths, comma-separated (default: own)", 0},
-    {"trace", 't', "LIST", 0,
-     "trace files or gen:NAME:SEED:OPS, comma-separated (default: corpus/traces/*.hrt)", 0},
-    {"first", 'n', "N", 0, "replay only the first N operations of each trace", 0},
     {"arch", KEY_ARCH, "ARCH", 0, "native (default) or arm", 0},
     {"output", 'o', "FOLDER", 0, "where results go (default: results/latest)", 0},
     {"marked", KEY_MARKED, NULL, OPTION_HIDDEN, "the copy under QEMU", 0},
@@ -40,15 +36,8 @@ static const char doc[] =
 static error_t option_parse(int key, char *text, struct argp_state *state) {
     struct cost_options *o = state->input;
     switch (key) {
-    case 'a':
-        o->allocators = text;
-        return 0;
-    case 't':
-        o->traces = text;
-        return 0;
-    case 'n':
-        (void)cli_number(state, "first", text, 1, TRACE_OPS_MAX);
-        o->first = text;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->choice;
         return 0;
     case 'o':
         o->output = text;
@@ -81,17 +70,8 @@ static const struct row_table tables[] = {
 static int cost_run(const struct cost_options *o, const struct selection *selection) {
     struct problem problem;
     struct cost_result result;
-    const char *lists[8] = {0};
-    size_t count = 0;
-    const char *const given[][2] = {{"-a", o->allocators}, {"-t", o->traces}, {"-n", o->first}};
-    for (size_t i = 0; i < 3; i++) {
-        if (given[i][1] != NULL) {
-            lists[count++] = given[i][0];
-            lists[count++] = given[i][1];
-        }
-    }
     if (!result_folder_make(o->output, &problem) ||
-        !cost_measure(o->arch, selection, (char *const *)(uintptr_t)lists, &result, &problem)) {
+        !cost_measure(o->arch, &o->choice, selection, &result, &problem)) {
         return cli_problem(&problem);
     }
     const struct row_set set = {.kind = &cost_rows,
@@ -108,15 +88,15 @@ static int cost_run(const struct cost_options *o, const struct selection *select
 }
 
 int cmd_cost(int argc, char **argv) {
-    struct cost_options o = {.output = "results/latest", .arch = "native"};
-    const struct argp argp = {options, option_parse, NULL, doc, NULL, NULL, NULL};
+    struct cost_options o = {
+        .choice = {.which = SELECTION_OWN}, .output = "results/latest", .arch = "native"};
+    const struct argp argp = {options, option_parse, NULL, doc, selection_child, NULL, NULL};
     struct selection selection;
     struct problem problem = {""};
     cli_parse(&argp, argc, argv, &o);
-    if (!selection_make(o.allocators, SELECTION_OWN, o.traces, &selection, &problem)) {
+    if (!selection_make(&o.choice, &selection, &problem)) {
         return cli_problem(&problem);
     }
-    selection.first = o.first == NULL ? 0 : (size_t)strtoull(o.first, NULL, 0);
     int status = !o.marked                                  ? cost_run(&o, &selection)
                  : cost_replay_marked(&selection, &problem) ? CLI_FINE
                                                             : cli_problem(&problem);

@@ -10,40 +10,10 @@
 
 int cmd_digest(int argc, char **argv);
 
-struct digest_options {
-    const char *allocators, *traces;
-    size_t first;
-};
-
-static const struct argp_option options[] = {
-    {"allocator", 'a', "LIST", 0, "names or plug-in paths, comma-separated (default: own)", 0},
-    {"trace", 't', "LIST", 0,
-     "trace files or gen:NAME:SEED:OPS, comma-separated (default: corpus/traces/*.hrt)", 0},
-    {"first", 'n', "N", 0, "replay only the first N operations of each trace", 0},
-    {0},
-};
-
 static const char doc[] =
     "Prints allocator, trace and digest of all offsets, a line each, tab-separated.\v"
     "Equal lines mean equal placement: an allocator whose state is made of 32-bit offsets prints "
     "the same on every machine. Pairs that do not fit print '-'.";
-
-static error_t option_parse(int key, char *text, struct argp_state *state) {
-    struct digest_options *o = state->input;
-    switch (key) {
-    case 'a':
-        o->allocators = text;
-        return 0;
-    case 't':
-        o->traces = text;
-        return 0;
-    case 'n':
-        o->first = (size_t)cli_number(state, "first", text, 1, TRACE_OPS_MAX);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 /* False and *problem when there is no memory for the pool. */
 static bool pair_digest(const struct alloc_ops *ops, const struct trace *trace,
@@ -89,15 +59,14 @@ static bool digest_run(const struct selection *selection, struct problem *proble
 }
 
 int cmd_digest(int argc, char **argv) {
-    struct digest_options o = {0};
-    const struct argp argp = {options, option_parse, NULL, doc, NULL, NULL, NULL};
+    struct selection_choice choice = {.which = SELECTION_OWN};
+    const struct argp argp = {.doc = doc, .children = selection_child};
     struct selection selection;
     struct problem problem = {"cannot write to stdout"};
-    cli_parse(&argp, argc, argv, &o);
-    if (!selection_make(o.allocators, SELECTION_OWN, o.traces, &selection, &problem)) {
+    cli_parse(&argp, argc, argv, &choice);
+    if (!selection_make(&choice, &selection, &problem)) {
         return cli_problem(&problem);
     }
-    selection.first = o.first;
     bool fine = digest_run(&selection, &problem);
     selection_release(&selection);
     return fine && fflush(stdout) == 0 ? CLI_FINE : cli_problem(&problem);

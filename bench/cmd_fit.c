@@ -17,17 +17,12 @@
 int cmd_fit(int argc, char **argv);
 
 struct fit_options {
-    const char *allocators, *traces, *output;
-    size_t first;
+    struct selection_choice choice;
+    const char *output;
     unsigned jobs;
 };
 
 static const struct argp_option options[] = {
-    {"allocator", 'a', "LIST", 0,
-     "names or plug-in paths, comma-separated (default: own allocators that free)", 0},
-    {"trace", 't', "LIST", 0,
-     "trace files or gen:NAME:SEED:OPS, comma-separated (default: corpus/traces/*.hrt)", 0},
-    {"first", 'n', "N", 0, "replay only the first N operations of each trace", 0},
     {"jobs", 'j', "N", 0, "processes (default: one for each core)", 0},
     {"output", 'o', "FOLDER", 0, "where fit.json goes (default: results/latest)", 0},
     {0},
@@ -47,14 +42,8 @@ static const char doc[] =
 static error_t option_parse(int key, char *text, struct argp_state *state) {
     struct fit_options *o = state->input;
     switch (key) {
-    case 'a':
-        o->allocators = text;
-        return 0;
-    case 't':
-        o->traces = text;
-        return 0;
-    case 'n':
-        o->first = (size_t)cli_number(state, "first", text, 1, TRACE_OPS_MAX);
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->choice;
         return 0;
     case 'j':
         o->jobs = (unsigned)cli_number(state, "jobs", text, 1, WORKERS_MAX);
@@ -235,7 +224,7 @@ static int fit_report(const struct fit_options *o, const struct selection *selec
                                 .order = selection->ops,
                                 .order_count = selection->allocator_count};
     json_t *meta = meta_new();
-    (void)json_object_set_new(meta, "first", json_integer((json_int_t)o->first));
+    (void)json_object_set_new(meta, "first", json_integer((json_int_t)o->choice.first));
     bool written = rows_write(&set, meta, o->output, problem);
     json_decref(meta);
     bool printed = rows_print(&set, &fit_table);
@@ -274,15 +263,14 @@ static int fit_run(const struct fit_options *o, const struct selection *selectio
 }
 
 int cmd_fit(int argc, char **argv) {
-    struct fit_options o = {.output = "results/latest"};
-    const struct argp argp = {options, option_parse, NULL, doc, NULL, NULL, NULL};
+    struct fit_options o = {.choice = {.which = SELECTION_POOL}, .output = "results/latest"};
+    const struct argp argp = {options, option_parse, NULL, doc, selection_child, NULL, NULL};
     struct selection selection;
     struct problem problem;
     cli_parse(&argp, argc, argv, &o);
-    if (!selection_make(o.allocators, SELECTION_POOL, o.traces, &selection, &problem)) {
+    if (!selection_make(&o.choice, &selection, &problem)) {
         return cli_problem(&problem);
     }
-    selection.first = o.first;
     int status = fit_run(&o, &selection);
     selection_release(&selection);
     return status;

@@ -81,8 +81,9 @@ static bool paths_find(const char *arch, struct paths *paths, struct problem *pr
 }
 
 static void copy_execute(const char *arch, const struct paths *paths, const char *counts,
-                         char *const *lists) {
+                         const struct selection_choice *choice) {
     char plugin[PATH_MAX + 64];
+    char first[32];
     char *argv[32];
     size_t count = 0;
     (void)snprintf(plugin, sizeof plugin, "%s,out=%s", paths->plugin, counts);
@@ -98,8 +99,15 @@ static void copy_execute(const char *arch, const struct paths *paths, const char
     argv[count++] = (char *)(uintptr_t)paths->program;
     argv[count++] = (char *)"cost";
     argv[count++] = (char *)"--marked";
-    while (*lists != NULL && count + 1 < sizeof argv / sizeof argv[0]) {
-        argv[count++] = *lists++;
+    (void)snprintf(first, sizeof first, "%zu", choice->first);
+    char *const given[][2] = {{(char *)"-a", choice->allocators},
+                              {(char *)"-t", choice->traces},
+                              {(char *)"-n", choice->first > 0 ? first : NULL}};
+    for (size_t i = 0; i < sizeof given / sizeof given[0]; i++) {
+        if (given[i][1] != NULL) {
+            argv[count++] = given[i][0];
+            argv[count++] = given[i][1];
+        }
     }
     argv[count] = NULL;
     execvp(argv[0], argv);
@@ -107,7 +115,7 @@ static void copy_execute(const char *arch, const struct paths *paths, const char
     _exit(127);
 }
 
-static bool copy_run(const char *arch, const char *counts, char *const *lists,
+static bool copy_run(const char *arch, const char *counts, const struct selection_choice *choice,
                      struct problem *problem) {
     struct paths paths;
     if (!paths_find(arch, &paths, problem)) {
@@ -116,7 +124,7 @@ static bool copy_run(const char *arch, const char *counts, char *const *lists,
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        copy_execute(arch, &paths, counts, lists);
+        copy_execute(arch, &paths, counts, choice);
     }
     int status = -1;
     if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
@@ -215,8 +223,9 @@ static size_t rows_pack(struct cost_row *rows, size_t count) {
     return kept;
 }
 
-bool cost_measure(const char *arch, const struct selection *selection, char *const *lists,
-                  struct cost_result *result, struct problem *problem) {
+bool cost_measure(const char *arch, const struct selection_choice *choice,
+                  const struct selection *selection, struct cost_result *result,
+                  struct problem *problem) {
     size_t count = selection->trace_count * selection->allocator_count;
     char counts[] = "/tmp/heaprig-cost-XXXXXX";
     int descriptor = mkstemp(counts);
@@ -225,8 +234,8 @@ bool cost_measure(const char *arch, const struct selection *selection, char *con
         return problem_set(problem, "%s: %s", counts, strerror(errno));
     }
     FILE *file = NULL;
-    bool fine =
-        copy_run(arch, counts, lists, problem) && rows_name(selection, arch, result->rows, problem);
+    bool fine = copy_run(arch, counts, choice, problem) &&
+                rows_name(selection, arch, result->rows, problem);
     if (fine && (file = fdopen(descriptor, "r")) != NULL) {
         counts_read(file, selection, result->rows);
         result->row_count = rows_pack(result->rows, count);

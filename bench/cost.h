@@ -26,10 +26,11 @@ struct cost_result {
  * loaded. */
 bool cost_replay_marked(const struct selection *selection, struct problem *problem);
 
-/* Runs the copy for `arch` ("native" or "arm") with the command line options `lists`
- * (NULL-terminated), which name the same selection. False and *problem when QEMU, the plugin or the
- * ARM build is missing or the copy failed. The caller frees rows. */
-bool cost_measure(const char *arch, const struct selection *selection, char *const *lists,
-                  struct cost_result *result, struct problem *problem);
+/* Runs the copy for `arch` ("native" or "arm") on `choice`, from which `selection` was made. False
+ * and *problem when QEMU, the plugin or the ARM build is missing or the copy failed. The caller
+ * frees rows. */
+bool cost_measure(const char *arch, const struct selection_choice *choice,
+                  const struct selection *selection, struct cost_result *result,
+                  struct problem *problem);
 
 #endif

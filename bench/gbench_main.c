@@ -14,18 +14,13 @@
 #define GENERATED "gen:embedded,gen:powerlaw,gen:realloc_growth"
 
 struct gbench_options {
-    const char *allocators, *traces;
+    struct selection_choice choice;
     struct gbench_cases cases;
 };
 
 enum { KEY_POOL = 256, KEY_TOUCH };
 
 static const struct argp_option options[] = {
-    {"allocator", 'a', "LIST", 0, "names or plug-in paths, comma-separated (default: all)", 0},
-    {"trace", 't', "LIST", 0,
-     "trace files or gen:NAME:SEED:OPS, comma-separated (default: corpus/traces/*.hrt, where there "
-     "are none some generators)",
-     0},
     {"touch", KEY_TOUCH, "HOW", 0,
      "what a replay writes into a new block: none, edges (default) or whole", 0},
     {"pool", KEY_POOL, "BYTES", 0, "pool of the micro-benchmarks (default: 16 MiB)", 0},
@@ -42,17 +37,14 @@ static const char doc[] =
     "  gbench -a tlsf,glibc -t my.hrt --benchmark_out=my.json --benchmark_filter=replay\n\n"
     "Benchmarks with a reset between batches (worst_*, near_miss) time the batches alone: read "
     "their Time column, CPU includes the resets. Pool, seeds and layouts are the same in every "
-    "run.\n"
+    "run. Where there is no corpus, some generators are replayed.\n"
     "Exit status: 0 fine, 1 a benchmark failed, 2 bad usage or input, or nothing selected.";
 
 static error_t option_parse(int key, char *text, struct argp_state *state) {
     struct gbench_options *o = state->input;
     switch (key) {
-    case 'a':
-        o->allocators = text;
-        return 0;
-    case 't':
-        o->traces = text;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->choice;
         return 0;
     case KEY_TOUCH:
         o->cases.touch = cli_touch(state, text);
@@ -65,7 +57,7 @@ static error_t option_parse(int key, char *text, struct argp_state *state) {
     }
 }
 
-static const struct argp argp = {options, option_parse, NULL, doc, NULL, NULL, NULL};
+static const struct argp argp = {options, option_parse, NULL, doc, selection_child, NULL, NULL};
 
 static char program_name[] = "gbench";
 
@@ -98,25 +90,26 @@ static void context_add(const struct gbench_options *o) {
     gbench_context("micro_pool_bytes", pool);
 }
 
-static bool selection_choose(const struct gbench_options *o, struct selection *selection,
+static bool selection_choose(const struct selection_choice *choice, struct selection *selection,
                              struct problem *problem) {
-    if (selection_make(o->allocators, SELECTION_ALL, o->traces, selection, problem)) {
-        return true;
-    }
+    char generated[] = GENERATED;
+    struct selection_choice instead = *choice;
     struct problem ignored;
-    return o->traces == NULL &&
-           selection_make(o->allocators, SELECTION_ALL, GENERATED, selection, &ignored);
+    instead.traces = generated;
+    return selection_make(choice, selection, problem) ||
+           (choice->traces == NULL && selection_make(&instead, selection, &ignored));
 }
 
 int main(int argc, char **argv) {
     struct gbench_options o = {
+        .choice = {.which = SELECTION_ALL},
         .cases = {.touch = REPLAY_TOUCH_EDGES, .micro_pool_bytes = (size_t)16 << 20}};
     struct selection selection;
     struct problem problem;
     gbench_begin(&argc, argv, help);
     argp_err_exit_status = CLI_BAD_INPUT;
     (void)argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (!selection_choose(&o, &selection, &problem)) {
+    if (!selection_choose(&o.choice, &selection, &problem)) {
         fprintf(stderr, "gbench: %s\n", problem.text);
         return CLI_BAD_INPUT;
     }

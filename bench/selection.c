@@ -2,6 +2,7 @@
  * selection.c - see selection.h. */
 #include "selection.h"
 
+#include "cli.h"
 #include "subject.h"
 
 #include <glob.h>
@@ -10,6 +11,52 @@
 #include <string.h>
 
 #define SELECTION_CORPUS "corpus/traces/*.hrt"
+
+/* ---- the options ---- */
+
+static const struct argp_option options[] = {
+    {"allocator", 'a', "LIST", 0, "names or plug-in paths, comma-separated", 0},
+    {"trace", 't', "LIST", 0,
+     "trace files or gen:NAME:SEED:OPS, comma-separated (default: " SELECTION_CORPUS ")", 0},
+    {"first", 'n', "N", 0, "replay only the first N operations of each trace", 0},
+    {0},
+};
+
+static error_t option_parse(int key, char *text, struct argp_state *state) {
+    struct selection_choice *choice = state->input;
+    switch (key) {
+    case 'a':
+        choice->allocators = text;
+        return 0;
+    case 't':
+        choice->traces = text;
+        return 0;
+    case 'n':
+        choice->first = (size_t)cli_number(state, "first", text, 1, TRACE_OPS_MAX);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Says which allocators are the default of the command whose help is shown. */
+static char *option_help(int key, const char *text, void *input) {
+    static const char *const defaults[] = {[SELECTION_ALL] = "all",
+                                           [SELECTION_OWN] = "own",
+                                           [SELECTION_POOL] = "own allocators that free"};
+    const struct selection_choice *choice = input;
+    char *help = NULL;
+    if (key != 'a' || choice == NULL ||
+        asprintf(&help, "%s (default: %s)", text, defaults[choice->which]) < 0) {
+        return (char *)(uintptr_t)text;
+    }
+    return help; /* argp frees it */
+}
+
+const struct argp selection_argp = {options, option_parse, NULL, NULL, NULL, option_help, NULL};
+const struct argp_child selection_child[] = {{&selection_argp, 0, NULL, 0}, {0}};
+
+/* ---- what they choose ---- */
 
 static bool allocator_add(struct selection *s, const struct alloc_ops *ops,
                           struct problem *problem) {
@@ -103,13 +150,14 @@ static bool allocator_add_named(struct selection *s, const char *name, struct pr
     return ops != NULL && allocator_add(s, ops, problem);
 }
 
-bool selection_make(const char *allocators, enum selection_default which, const char *traces,
-                    struct selection *selection, struct problem *problem) {
-    *selection = (struct selection){0};
-    bool made = allocators != NULL ? list_each(allocators, selection, problem, allocator_add_named)
-                                   : allocators_default(selection, which, problem);
-    made = made && (traces != NULL ? list_each(traces, selection, problem, spec_add)
-                                   : traces_default(selection, problem));
+bool selection_make(const struct selection_choice *choice, struct selection *selection,
+                    struct problem *problem) {
+    *selection = (struct selection){.first = choice->first};
+    bool made = choice->allocators != NULL
+                    ? list_each(choice->allocators, selection, problem, allocator_add_named)
+                    : allocators_default(selection, choice->which, problem);
+    made = made && (choice->traces != NULL ? list_each(choice->traces, selection, problem, spec_add)
+                                           : traces_default(selection, problem));
     if (made && (selection->allocator_count == 0 || selection->trace_count == 0)) {
         made = problem_set(problem, "nothing to do, expected an allocator and a trace");
     }

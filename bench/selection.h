@@ -7,6 +7,8 @@
 #include "../trace/problem.h"
 #include "../trace/trace.h"
 
+#include <argp.h>
+
 enum { SELECTION_MAX = 256 };
 
 struct selection {
@@ -24,11 +26,25 @@ enum selection_default {
     SELECTION_POOL, /* own allocators that have a pool and free */
 };
 
-/* Fills *selection from comma-separated lists; NULL asks for the default: those allocators, and
- * every .hrt file in corpus/traces, in order of name. False and *problem for an unknown name, no
- * trace at all, two of one name, or more than SELECTION_MAX; *selection is then empty. */
-bool selection_make(const char *allocators, enum selection_default which, const char *traces,
-                    struct selection *selection, struct problem *problem);
+/* What the user asked for, as selection_argp reads it; zero but for `which` before. */
+struct selection_choice {
+    enum selection_default which;
+    char *allocators; /* comma-separated names and plug-in paths; NULL: the default */
+    char *traces;     /* comma-separated, as trace_load() takes them; NULL: the default */
+    size_t first;     /* 0: whole traces */
+};
+
+/* The options --allocator, --trace and --first, as the child of a command's argp. Its input is a
+ * struct selection_choice, which the parent hands over:
+ *   case ARGP_KEY_INIT: state->child_inputs[0] = &o->choice; return 0; */
+extern const struct argp selection_argp;
+extern const struct argp_child selection_child[]; /* that one child, for commands with no other */
+
+/* Fills *selection with what was chosen; the default is those allocators, and every .hrt file in
+ * corpus/traces, in order of name. False and *problem for an unknown name, no trace at all, two of
+ * one name, or more than SELECTION_MAX; *selection is then empty. */
+bool selection_make(const struct selection_choice *choice, struct selection *selection,
+                    struct problem *problem);
 void selection_release(struct selection *selection);
 
 /* The name results know trace `index` by: the file's without folder and ending, or a generator's
