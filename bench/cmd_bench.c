@@ -3,6 +3,7 @@
 #include "checked.h"
 #include "cli.h"
 #include "meta.h"
+#include "output.h"
 #include "result_file.h"
 #include "selection.h"
 #include "session.h"
@@ -15,7 +16,7 @@ int cmd_bench(int argc, char **argv);
 
 struct bench_options {
     struct selection_choice choice;
-    const char *output;
+    struct output_choice output;
     enum replay_touch touch;
     unsigned rounds, repeats, seconds, jobs;
     uint64_t seed;
@@ -37,7 +38,6 @@ static const struct argp_option options[] = {
     {"checked", KEY_CHECKED, NULL, 0,
      "judge every operation by an independent oracle instead of timing; writes no results", 0},
     {"jobs", 'j', "N", 0, "processes for what is not timed (default: one for each core)", 0},
-    {"output", 'o', "FOLDER", 0, "where results go (default: results/latest)", 0},
     {0},
 };
 
@@ -46,7 +46,8 @@ static const char doc[] =
     "Examples:\n"
     "  heaprig bench                                    everything on the whole corpus\n"
     "  heaprig bench -a tlsf,bestfit,./my.so -t my.hrt  mine beside others, on my trace\n"
-    "  heaprig bench -a ./my.so -t gen:embedded --checked\n\n"
+    "  heaprig bench -a ./my.so -t gen:embedded --checked\n"
+    "  heaprig bench --exact --columns frag_            fragmentation: all measures, all parts\n\n"
     "ns/op is the median over rounds of (run - null replay of the same round) / operations; the "
     "results carry its 95 % interval. Latency is the least of up to 5 identical replays for each "
     "call. "
@@ -58,12 +59,10 @@ static error_t option_parse(int key, char *text, struct argp_state *state) {
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &o->choice;
+        state->child_inputs[1] = &o->output;
         return 0;
     case 'j':
         o->jobs = (unsigned)cli_number(state, "jobs", text, 1, 16);
-        return 0;
-    case 'o':
-        o->output = text;
         return 0;
     case KEY_TOUCH:
         o->touch = cli_touch(state, text);
@@ -140,6 +139,7 @@ static bool tables_print(const struct bench_options *o, const struct row_set *se
     if (failures_any(result)) {
         printed &= rows_print(set, &table_failures);
     }
+    printed &= output_columns_print(&o->output, set);
     rows_print_skips(set);
     return printed;
 }
@@ -185,12 +185,12 @@ static int bench_run(const struct bench_options *o, const struct selection *sele
                           unfit);
         return cli_problem(&problem);
     }
-    if (!folders_make(o->output, &problem)) {
+    if (!folders_make(o->output.folder, &problem)) {
         return cli_problem(&problem);
     }
     fprintf(stderr, "seed=%" PRIu64 "\n", o->seed);
     const struct session session = {.selection = selection,
-                                    .folder = o->output,
+                                    .folder = o->output.folder,
                                     .touch = o->touch,
                                     .rounds = o->exact ? 0 : o->rounds,
                                     .repeats = o->repeats,
@@ -209,7 +209,7 @@ static int bench_run(const struct bench_options *o, const struct selection *sele
                                 .order = selection->ops,
                                 .order_count = selection->allocator_count};
     json_t *meta = meta_make(o);
-    bool written = rows_write(&set, meta, o->output, &problem);
+    bool written = rows_write(&set, meta, o->output.folder, &problem);
     json_decref(meta);
     bool printed = tables_print(o, &set, &result) && fflush(stdout) == 0;
     int status = faults_print(&result);
@@ -231,13 +231,13 @@ static int bench_checked(const struct bench_options *o, const struct selection *
 }
 
 int cmd_bench(int argc, char **argv) {
-    struct bench_options o = {.output = "results/latest",
+    struct bench_options o = {.output = {.kind = &bench_rows},
                               .touch = REPLAY_TOUCH_EDGES,
                               .rounds = 9,
                               .repeats = 5,
                               .seconds = 120,
                               .seed = cli_seed()};
-    const struct argp argp = {options, option_parse, NULL, doc, selection_child, NULL, NULL};
+    const struct argp argp = {options, option_parse, NULL, doc, output_children, NULL, NULL};
     struct selection selection;
     struct problem problem;
     cli_parse(&argp, argc, argv, &o);

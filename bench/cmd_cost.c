@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "cost.h"
 #include "meta.h"
+#include "output.h"
 #include "result_file.h"
 
 #include <stdlib.h>
@@ -12,7 +13,8 @@ int cmd_cost(int argc, char **argv);
 
 struct cost_options {
     struct selection_choice choice;
-    const char *output, *arch;
+    struct output_choice output;
+    const char *arch;
     bool marked;
 };
 
@@ -20,7 +22,6 @@ enum { KEY_MARKED = 256, KEY_ARCH };
 
 static const struct argp_option options[] = {
     {"arch", KEY_ARCH, "ARCH", 0, "native (default) or arm", 0},
-    {"output", 'o', "FOLDER", 0, "where results go (default: results/latest)", 0},
     {"marked", KEY_MARKED, NULL, OPTION_HIDDEN, "the copy under QEMU", 0},
     {0},
 };
@@ -38,9 +39,7 @@ static error_t option_parse(int key, char *text, struct argp_state *state) {
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &o->choice;
-        return 0;
-    case 'o':
-        o->output = text;
+        state->child_inputs[1] = &o->output;
         return 0;
     case KEY_ARCH:
         if (strcmp(text, "native") != 0 && strcmp(text, "arm") != 0) {
@@ -70,7 +69,7 @@ static const struct row_table tables[] = {
 static int cost_run(const struct cost_options *o, const struct selection *selection) {
     struct problem problem;
     struct cost_result result;
-    if (!result_folder_make(o->output, &problem) ||
+    if (!result_folder_make(o->output.folder, &problem) ||
         !cost_measure(o->arch, &o->choice, selection, &result, &problem)) {
         return cli_problem(&problem);
     }
@@ -80,17 +79,18 @@ static int cost_run(const struct cost_options *o, const struct selection *select
                                 .order = selection->ops,
                                 .order_count = selection->allocator_count};
     json_t *meta = meta_new();
-    bool fine = rows_write(&set, meta, o->output, &problem);
+    bool fine = rows_write(&set, meta, o->output.folder, &problem);
     json_decref(meta);
-    fine = fine && rows_print(&set, &tables[0]) && rows_print(&set, &tables[1]);
+    fine = fine && rows_print(&set, &tables[0]) && rows_print(&set, &tables[1]) &&
+           output_columns_print(&o->output, &set);
     free(result.rows);
     return fine ? CLI_FINE : cli_problem(&problem);
 }
 
 int cmd_cost(int argc, char **argv) {
     struct cost_options o = {
-        .choice = {.which = SELECTION_OWN}, .output = "results/latest", .arch = "native"};
-    const struct argp argp = {options, option_parse, NULL, doc, selection_child, NULL, NULL};
+        .choice = {.which = SELECTION_OWN}, .output = {.kind = &cost_rows}, .arch = "native"};
+    const struct argp argp = {options, option_parse, NULL, doc, output_children, NULL, NULL};
     struct selection selection;
     struct problem problem = {""};
     cli_parse(&argp, argc, argv, &o);

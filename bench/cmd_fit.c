@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "fit.h"
 #include "meta.h"
+#include "output.h"
 #include "progress.h"
 #include "result_file.h"
 #include "rows.h"
@@ -18,13 +19,12 @@ int cmd_fit(int argc, char **argv);
 
 struct fit_options {
     struct selection_choice choice;
-    const char *output;
+    struct output_choice output;
     unsigned jobs;
 };
 
 static const struct argp_option options[] = {
     {"jobs", 'j', "N", 0, "processes (default: one for each core)", 0},
-    {"output", 'o', "FOLDER", 0, "where fit.json goes (default: results/latest)", 0},
     {0},
 };
 
@@ -32,7 +32,8 @@ static const char doc[] =
     "Searches the smallest pool on which each allocator completes each trace, to 0.4 %.\v"
     "Examples:\n"
     "  heaprig fit -t my.hrt                   how much memory does my program need?\n"
-    "  heaprig fit -a tlsf,./my.so -t gen:comb,gen:embedded\n\n"
+    "  heaprig fit -a tlsf,./my.so -t gen:comb,gen:embedded\n"
+    "  heaprig fit --columns fit_bytes,floor_bytes   the same in bytes\n\n"
     "Shown is pool / peak of live bytes. 'floor' is what a 4-byte header and an 8-byte granule "
     "cost "
     "with no holes at all. '~': a smaller pool completes the trace as well, but one between fails; "
@@ -44,12 +45,10 @@ static error_t option_parse(int key, char *text, struct argp_state *state) {
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &o->choice;
+        state->child_inputs[1] = &o->output;
         return 0;
     case 'j':
         o->jobs = (unsigned)cli_number(state, "jobs", text, 1, WORKERS_MAX);
-        return 0;
-    case 'o':
-        o->output = text;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -101,6 +100,7 @@ static void row_fill(const struct fit_pass *pass, const struct stage *stage, con
                             .refusals = fit->refusals,
                             .fit_ratio = peak_ratio(trace, fit->fit_bytes),
                             .lowest_ratio = peak_ratio(trace, fit->lowest_bytes),
+                            .floor_bytes = pass->floor_bytes,
                             .floor_ratio = peak_ratio(trace, pass->floor_bytes)};
     (void)snprintf(row->allocator, sizeof row->allocator, "%s", stage->ops->name);
     (void)snprintf(row->trace, sizeof row->trace, "%s", trace->name);
@@ -225,9 +225,9 @@ static int fit_report(const struct fit_options *o, const struct selection *selec
                                 .order_count = selection->allocator_count};
     json_t *meta = meta_new();
     (void)json_object_set_new(meta, "first", json_integer((json_int_t)o->choice.first));
-    bool written = rows_write(&set, meta, o->output, problem);
+    bool written = rows_write(&set, meta, o->output.folder, problem);
     json_decref(meta);
-    bool printed = rows_print(&set, &fit_table);
+    bool printed = rows_print(&set, &fit_table) && output_columns_print(&o->output, &set);
     for (size_t i = 0; i < result->row_count; i++) {
         const struct fit_row *row = &result->rows[i];
         if (row->lowest_bytes < row->fit_bytes) {
@@ -250,7 +250,7 @@ static int fit_run(const struct fit_options *o, const struct selection *selectio
                           unfit);
         return cli_problem(&problem);
     }
-    if (!result_folder_make(o->output, &problem)) {
+    if (!result_folder_make(o->output.folder, &problem)) {
         return cli_problem(&problem);
     }
     struct fit_result result;
@@ -263,8 +263,8 @@ static int fit_run(const struct fit_options *o, const struct selection *selectio
 }
 
 int cmd_fit(int argc, char **argv) {
-    struct fit_options o = {.choice = {.which = SELECTION_POOL}, .output = "results/latest"};
-    const struct argp argp = {options, option_parse, NULL, doc, selection_child, NULL, NULL};
+    struct fit_options o = {.choice = {.which = SELECTION_POOL}, .output = {.kind = &fit_rows}};
+    const struct argp argp = {options, option_parse, NULL, doc, output_children, NULL, NULL};
     struct selection selection;
     struct problem problem;
     cli_parse(&argp, argc, argv, &o);

@@ -77,7 +77,10 @@ START_TEST(bench_measures_and_writes) {
     SAYS("'-' bestfit_little: gen:uniform:1:2000: its peak does not fit");
     HEAPRIG(0, "compare @/results @/results");
     SAYS("5 rows compared: 0 exact figures worse");
-    HEAPRIG(0, "bench -a bestfit -t gen:embedded:2:3000 --exact -o @/exact");
+    HEAPRIG(0, "bench -a bestfit -t gen:embedded:2:3000 --exact -o @/exact --columns frag_jw,ops");
+    SAYS("\nfrag_jw1\n");
+    SAYS("\nfrag_jw4\n");
+    SAYS("\nops\n");
     HEAPRIG(0, "compare @/exact/bench.json @/results/bench.json");
     SAYS("1 rows compared: 0 exact");
     SAYS("is new");
@@ -103,6 +106,8 @@ START_TEST(fit_measures_and_writes) {
     HEAPRIG(0, "fit -a bestfit,bump -t gen:lifo:1:2000 -o @/results");
     SAYS("floor");
     SAYS("'-' bump: gen:lifo:1:2000: it never frees");
+    HEAPRIG(0, "fit -a bestfit -t gen:lifo:1:2000 -o @/results --columns floor_bytes");
+    SAYS("\nfloor_bytes\n");
     HEAPRIG(0, "compare @/results @/results");
     SAYS("1 rows compared");
 }
@@ -122,6 +127,8 @@ START_TEST(bad_input_exits_2) {
         {"bench -a bump -t gen:lifo,gen:lifo", "second trace"},
         {"bench --nonsense", "nonsense"},
         {"fit -n 0", "expected a number"},
+        {"fit --columns floor_bytes,fool", "fool: no figure of fit.json begins so"},
+        {"bench --columns digest", "digest: no figure"},
         {"compare @", "expected two results"},
         {"compare @ @", "expected results"},
         {"compare @ /dev/null", "expected two folders or two files"},

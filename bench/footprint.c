@@ -174,9 +174,20 @@ static void request_count(struct footprint *f, const struct replay_event *event)
     }
     f->live += event->bytes - *requested;
     *requested = event->bytes;
-    f->peak_live = f->live > f->peak_live ? f->live : f->peak_live;
     if (!stage_poolless(f->stage->ops)) {
         high_water_raise(f, event->payload);
+    }
+}
+
+/* After each op, its sample included: what measures 1 and 2 add up. */
+static void measures_add(struct footprint *f, bool sampled) {
+    if (f->live > f->peak_live) {
+        f->peak_live = f->live;
+        f->high_water_at_peak = f->high_water;
+    }
+    if (f->live > 0 && (sampled || !stage_poolless(f->stage->ops))) {
+        f->ratio_sum += (double)f->high_water / (double)f->live;
+        f->ratio_count++;
     }
 }
 
@@ -188,10 +199,12 @@ static bool footprint_after(void *ctx, const struct replay_event *event) {
         f->live -= f->requested[event->op->slot];
         f->requested[event->op->slot] = 0;
     }
-    if ((event->index + 1) % f->sample_every == 0 ||
-        event->index == f->stage->trace->counts.peak_live_op) {
+    bool sampled = (event->index + 1) % f->sample_every == 0 ||
+                   event->index == f->stage->trace->counts.peak_live_op;
+    if (sampled) {
         sample_take(f, event->index);
     }
+    measures_add(f, sampled);
     return true;
 }
 
@@ -260,6 +273,8 @@ void footprint_fill(const struct footprint *footprint, struct bench_row *row) {
     row->failures = footprint->failures;
     row->refusals = footprint->refusals;
     row->high_water = footprint->high_water;
+    row->jw1 = footprint->ratio_sum / (double)footprint->ratio_count - 1; /* 0 / 0: unknown */
+    row->jw2 = ratio(footprint->high_water_at_peak, footprint->peak_live) - 1;
     row->jw3 = ratio(footprint->high_water, footprint->live_at_high_water) - 1;
     row->jw4 = ratio(footprint->high_water, footprint->peak_live) - 1;
     row->mean = row->peak = (struct row_split){NAN, NAN, NAN, NAN};

@@ -19,8 +19,16 @@
  * An allocator without walk() has no split. One without a pool has as high water the most bytes
  * that stats() said it held at those points.
  *
- * Johnstone and Wilson (ISMM 1998): measure 3 compares high water with what was live when it was
- * reached, measure 4 with the most that was ever live.
+ * Johnstone and Wilson (ISMM 1998), with A(t) the high water after op t, t* the first op with the
+ * most live bytes and s* the first with the final high water:
+ *
+ *   measure 1   mean over all ops with live bytes of A(t) / L(t), minus 1: phases with little in
+ *               use weigh most
+ *   measure 2   A(t*) / L(t*) - 1: blind to what comes after the peak
+ *   measure 3   A(s*) / L(s*) - 1: overstates when the footprint peaks late
+ *   measure 4   A(s*) / L(t*) - 1: the memory to provide; `heaprig fit` is its exact form
+ *
+ * An allocator without a pool enters measure 1 by its samples only.
  *
  * `unusable` is the share of the holes' bytes that the next requests of the trace cannot use, one
  * request at a time, each hole cut into as many pieces as fit: Gorman's unusable index averaged
@@ -56,6 +64,9 @@ struct footprint {
     uint64_t live, peak_live;
     uint64_t highest_end, lowest_start; /* of payloads, from the pool's start */
     uint64_t high_water, live_at_high_water;
+    uint64_t high_water_at_peak; /* when peak_live was first reached */
+    double ratio_sum;            /* of high_water / live, over ratio_count ops */
+    uint64_t ratio_count;
     uint64_t failures, refusals;
     bool out_of_memory;
     size_t sample_every;

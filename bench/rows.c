@@ -65,6 +65,8 @@ static const struct column bench_columns[] = {
     COUNT(bench_row, failures, COLUMN_LESS),
     COUNT(bench_row, refusals, COLUMN_LESS),
     COUNT(bench_row, misuses, COLUMN_LESS),
+    PART(bench_row, "frag_jw1", jw1, COLUMN_LESS),
+    PART(bench_row, "frag_jw2", jw2, COLUMN_LESS),
     PART(bench_row, "frag_jw3", jw3, COLUMN_LESS),
     PART(bench_row, "frag_jw4", jw4, COLUMN_LESS),
     SPLIT(bench_row, "frag_mean", mean),
@@ -83,7 +85,7 @@ static const struct column fit_columns[] = {
     COUNT(fit_row, peak_live, COLUMN_CONTEXT),   COUNT(fit_row, fit_bytes, COLUMN_LESS),
     COUNT(fit_row, lowest_bytes, COLUMN_SAME),   COUNT(fit_row, refusals, COLUMN_LESS),
     REAL(fit_row, fit_ratio, COLUMN_INFO),       REAL(fit_row, lowest_ratio, COLUMN_INFO),
-    REAL(fit_row, floor_ratio, COLUMN_INFO),
+    COUNT(fit_row, floor_bytes, COLUMN_SAME),    REAL(fit_row, floor_ratio, COLUMN_INFO),
 };
 
 const struct row_kind fit_rows = {"fit", sizeof(struct fit_row),

@@ -80,16 +80,16 @@ struct bench_row {
     double ns_ci[2];  /* order-statistic 95 % interval of ns_per_op */
     double null_ns_per_op;
     struct row_latency alloc, realloc, free, all;
-    uint64_t peak_live;      /* of the trace, requested bytes */
-    uint64_t high_water;     /* span of payloads from the pool's start or end; else bytes held */
-    double high_water_ratio; /* high_water / peak_live */
-    uint64_t failures;       /* requests that found no memory */
-    uint64_t refusals;       /* requests larger than largest() of the fresh heap */
-    uint64_t misuses;        /* frees that were refused */
-    double jw3, jw4;         /* Johnstone and Wilson's measures 3 and 4, minus 1 */
-    struct row_split mean;   /* sums over all samples */
-    struct row_split peak;   /* at the sample with the largest footprint */
-    double unusable;         /* share of the holes' bytes that the coming requests cannot use */
+    uint64_t peak_live;        /* of the trace, requested bytes */
+    uint64_t high_water;       /* span of payloads from the pool's start or end; else bytes held */
+    double high_water_ratio;   /* high_water / peak_live */
+    uint64_t failures;         /* requests that found no memory */
+    uint64_t refusals;         /* requests larger than largest() of the fresh heap */
+    uint64_t misuses;          /* frees that were refused */
+    double jw1, jw2, jw3, jw4; /* Johnstone and Wilson's measures, footprint.h */
+    struct row_split mean;     /* sums over all samples */
+    struct row_split peak;     /* at the sample with the largest footprint */
+    double unusable;           /* share of the holes' bytes that the coming requests cannot use */
 };
 
 /* The smallest pool of one allocator for one trace. */
@@ -106,7 +106,8 @@ struct fit_row {
     uint64_t refusals;     /* requests no pool serves */
     double fit_ratio;      /* fit_bytes / peak_live */
     double lowest_ratio;
-    double floor_ratio; /* no allocator with 4-byte headers and 8-byte granules needs less */
+    uint64_t floor_bytes; /* no allocator with 4-byte headers and 8-byte granules needs less */
+    double floor_ratio;
 };
 
 /* Instructions of the calls of one kind; max_op is the index of the costliest among all calls. */

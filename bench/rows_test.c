@@ -42,6 +42,8 @@ static struct bench_row row_of(const char *allocator, const char *trace) {
                             .high_water = 2500,
                             .high_water_ratio = 1.25,
                             .failures = 1,
+                            .jw1 = 0.9,
+                            .jw2 = 0.2,
                             .jw3 = 0.3,
                             .jw4 = 0.25,
                             .mean = {0.5, 0.1, 0.2, 0.2},
@@ -99,6 +101,29 @@ START_TEST(rows_are_read_as_written) {
 }
 END_TEST
 
+static char *text_read(const char *path) {
+    static char text[1 << 16];
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s: missing", path);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    (void)fclose(file);
+    return text;
+}
+
+/* Whoever adds a column says there what it means. */
+START_TEST(every_column_is_explained) {
+    static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows};
+    const char *text = text_read("docs/columns.md");
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        for (size_t c = 0; c < kinds[k]->column_count; c++) {
+            char quoted[64];
+            (void)snprintf(quoted, sizeof quoted, "`%s`", kinds[k]->columns[c].key);
+            ck_assert_msg(strstr(text, quoted) != NULL, "docs/columns.md lacks %s", quoted);
+        }
+    }
+}
+END_TEST
+
 /* The keys that plots and gates ask for. */
 START_TEST(json_has_the_promised_keys) {
     static const char *const keys[] = {
@@ -106,8 +131,9 @@ START_TEST(json_has_the_promised_keys) {
         "ns_per_op",     "ns_ci",        "null_ns_per_op", "alloc_p50_ns", "alloc_p99_ns",
         "alloc_p999_ns", "alloc_max_ns", "free_p50_ns",    "free_p99_ns",  "free_p999_ns",
         "free_max_ns",   "p50_ns",       "p99_ns",         "p999_ns",      "max_ns",
-        "high_water",    "peak_live",    "failures",       "refusals",     "frag_jw3",
-        "frag_jw4",      "frag_mean",    "frag_peak",      "digest"};
+        "high_water",    "peak_live",    "failures",       "refusals",     "frag_jw1",
+        "frag_jw2",      "frag_jw3",     "frag_jw4",       "frag_mean",    "frag_peak",
+        "digest"};
     struct bench_row row = row_of("a", "t");
     struct row_set set = set_of(&row, 1);
     struct problem problem;
@@ -262,6 +288,7 @@ int main(void) {
     suite_add_tcase(suite, tcase);
     tcase_add_checked_fixture(tcase, folder_make, folder_drop);
     tcase_add_test(tcase, rows_are_read_as_written);
+    tcase_add_test(tcase, every_column_is_explained);
     tcase_add_test(tcase, json_has_the_promised_keys);
     tcase_add_test(tcase, damaged_results_are_refused);
     tcase_add_test(tcase, full_disk_leaves_old_results);
