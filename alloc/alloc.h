@@ -24,7 +24,8 @@
  * State. All state lives inside the pool: no globals, no pointers stored, only 32-bit offsets. So
  * the same operations give the same offsets on every machine and at every pool address (as long as
  * the addresses agree modulo the largest alignment asked for), many pools coexist, and a pool may
- * be copied or mapped elsewhere. Nothing here locks: one pool, one caller at a time.
+ * be copied or mapped elsewhere. Nothing here locks: one pool, one caller at a time. locked.h puts
+ * a lock around any of them.
  *
  * Refusals. A function that refuses leaves the pool's state and all payloads unchanged.
  */
@@ -66,6 +67,7 @@ enum alloc_cap {
     ALLOC_CAP_POOLLESS = 1u << 6, /* init() ignores the pool and takes memory from the system */
     ALLOC_CAP_SLOTS = 1u << 7,    /* small requests may be served from slots of up to ALLOC_SLOT_MAX
                                      bytes, which alloc_aligned() cannot use */
+    ALLOC_CAP_THREADS = 1u << 8,  /* several threads may call it at once, but for init() */
 };
 
 /* Why free() refused. Only the distinction ALLOC_OK or not is contractual. */
@@ -112,7 +114,7 @@ struct alloc_stats {
 struct alloc_ops {
     uint32_t abi;        /* ALLOC_ABI */
     uint32_t caps;       /* enum alloc_cap, or-ed */
-    const char *name;    /* lower case, [a-z0-9_]+ */
+    const char *name;    /* lower case, [a-z0-9_]+; what stands before it, if anything, and ':' */
     const char *summary; /* one line for listings */
     size_t pool_max;     /* init() refuses larger pools; 0: no limit of its own */
 

@@ -3,8 +3,9 @@
  * conformance.h - what the conformance tests share
  *
  * Each sentence of alloc.h that can be a test is one, in a conformance_*_test.c. Each test runs for
- * every own allocator (those with block sizes in several of them), the example plug-in and the
- * canary, and asks capability bits, never names. An argument names other subjects:
+ * every own allocator (those with block sizes in several of them), one of each decorator, the
+ * example plug-in and the canary, and asks capability bits, never names. An argument names other
+ * subjects:
  *
  *     build/alloc/conformance_misuse_test ./my_alloc.so
  */
@@ -54,12 +55,9 @@ static void cases_of(const struct alloc_ops *ops, bool own) {
     }
 }
 
-static const struct alloc_ops *plugin_load(const char *file) {
-    char path[512];
-    const char *folder = getenv("HEAPRIG_BUILD");
-    snprintf(path, sizeof path, "%s/%s", folder != NULL ? folder : "build", file);
+static const struct alloc_ops *subject_load(const char *name_or_path) {
     struct problem problem;
-    const struct alloc_ops *ops = subject_find(path, &problem);
+    const struct alloc_ops *ops = subject_find(name_or_path, &problem);
     if (ops == NULL) {
         fprintf(stderr, "%s\n", problem.text);
         exit(2);
@@ -67,14 +65,27 @@ static const struct alloc_ops *plugin_load(const char *file) {
     return ops;
 }
 
+static const struct alloc_ops *plugin_load(const char *file) {
+    char path[512];
+    const char *folder = getenv("HEAPRIG_BUILD");
+    snprintf(path, sizeof path, "%s/%s", folder != NULL ? folder : "build", file);
+    return subject_load(path);
+}
+
+/* What a decorator does is the same before all, so one allocator stands for them; its other
+ * conformance is its own. */
+static void decorated_cases(void) {
+    struct subject_decorator decorator;
+    for (size_t i = 0; subject_decorator_at(i, &decorator); i++) {
+        char name[80];
+        snprintf(name, sizeof name, "%s:tlsf", decorator.name);
+        cases_of(subject_load(name), true);
+    }
+}
+
 static void cases_fill(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
-        struct problem problem;
-        const struct alloc_ops *ops = subject_find(argv[i], &problem);
-        if (ops == NULL) {
-            fprintf(stderr, "%s\n", problem.text);
-            exit(2);
-        }
+        const struct alloc_ops *ops = subject_load(argv[i]);
         cases_of(ops, alloc_find(ops->name) == ops);
     }
     if (argc > 1) {
@@ -85,6 +96,7 @@ static void cases_fill(int argc, char **argv) {
     for (size_t i = 0; i < count; i++) {
         cases_of(own[i], true);
     }
+    decorated_cases();
     cases_of(plugin_load("bench/example_plugin.so"), false);
     cases_of(plugin_load("fuzz/canary_plugin.so"), false);
 }

@@ -7,7 +7,8 @@
  *
  *   glibc, jemalloc, mimalloc, tcmalloc   POOLLESS: as a program meets them, with their own
  *                    defaults, thread caches and memory from the system. One heap per process:
- *                    init() hands out the same one again, with what still lives in it.
+ *                    init() hands out the same one again, with what still lives in it. Threads
+ *                    may share it.
  *   jemalloc_pool    jemalloc confined to the pool of init(); many heaps may coexist.
  *
  * None replaces this process's malloc. None detects misuse: free() of what is not live is undefined

@@ -282,7 +282,7 @@ static void library_stats(const struct alloc *a, struct alloc_stats *out) {
     const struct alloc_ops *baseline_##id(void) {                                                  \
         static const struct alloc_ops ops = {                                                      \
             .abi = ALLOC_ABI,                                                                      \
-            .caps = ALLOC_CAP_FREES | ALLOC_CAP_POOLLESS,                                          \
+            .caps = ALLOC_CAP_FREES | ALLOC_CAP_POOLLESS | ALLOC_CAP_THREADS,                      \
             .name = #id,                                                                           \
             .summary = text,                                                                       \
             .init = id##_init,                                                                     \

@@ -14,16 +14,18 @@ static const char doc[] =
     "Lists the allocators, generators and recorded traces that other commands "
     "take by name.\v"
     "Capabilities: f frees, c coalesces, s one block size only, p whole "
-    "pages, m detects misuse, M detects every misuse, l small slots, - no pool.";
+    "pages, m detects misuse, M detects every misuse, l small slots, t several threads may share "
+    "it, "
+    "- no pool.";
 
 static void caps_print(uint32_t caps) {
     static const struct {
         uint32_t cap;
         char letter;
-    } letters[] = {{ALLOC_CAP_FREES, 'f'},          {ALLOC_CAP_COALESCES, 'c'},
-                   {ALLOC_CAP_FIXED_SIZE, 's'},     {ALLOC_CAP_PAGES, 'p'},
-                   {ALLOC_CAP_DETECTS_MISUSE, 'm'}, {ALLOC_CAP_EXACT_MISUSE, 'M'},
-                   {ALLOC_CAP_SLOTS, 'l'},          {ALLOC_CAP_POOLLESS, '-'}};
+    } letters[] = {
+        {ALLOC_CAP_FREES, 'f'}, {ALLOC_CAP_COALESCES, 'c'},      {ALLOC_CAP_FIXED_SIZE, 's'},
+        {ALLOC_CAP_PAGES, 'p'}, {ALLOC_CAP_DETECTS_MISUSE, 'm'}, {ALLOC_CAP_EXACT_MISUSE, 'M'},
+        {ALLOC_CAP_SLOTS, 'l'}, {ALLOC_CAP_THREADS, 't'},        {ALLOC_CAP_POOLLESS, '-'}};
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
         putchar((caps & letters[i].cap) != 0 ? letters[i].letter : ' ');
     }
@@ -41,6 +43,14 @@ static void allocators_list(void) {
             printf(" %s%s\n", subject.ops->summary != NULL ? subject.ops->summary : "",
                    subject.baseline ? " (baseline)" : "");
         }
+    }
+}
+
+static void decorators_list(void) {
+    struct subject_decorator decorator;
+    puts("\nbefore an allocator, as NAME:ALLOCATOR");
+    for (size_t i = 0; subject_decorator_at(i, &decorator); i++) {
+        printf("  %-16s %s\n", decorator.name, decorator.summary);
     }
 }
 
@@ -70,6 +80,7 @@ int cmd_list(int argc, char **argv) {
     const struct argp argp = {NULL, NULL, NULL, doc, NULL, NULL, NULL};
     cli_parse(&argp, argc, argv, NULL);
     allocators_list();
+    decorators_list();
     generators_print();
     traces_list();
     return fflush(stdout) == 0 ? CLI_FINE : CLI_BAD_INPUT;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * subject.c - names in two lists, paths by dlopen. */
+ * subject.c - names in two lists, decorators in a third, paths by dlopen. */
 #include "subject.h"
+
+#include "decorator.h"
 
 #include "../trace/names.h"
 
@@ -111,9 +113,110 @@ static const struct alloc_ops *plugin_find(const char *path, struct problem *pro
     return NULL;
 }
 
-const struct alloc_ops *subject_find(const char *name_or_path, struct problem *problem) {
+static const struct alloc_ops *plain_find(const char *name_or_path, struct problem *problem) {
     size_t length = strlen(name_or_path);
     bool is_path = strchr(name_or_path, '/') != NULL ||
                    (length > 3 && strcmp(name_or_path + length - 3, ".so") == 0);
     return is_path ? plugin_find(name_or_path, problem) : name_find(name_or_path, problem);
+}
+
+/* ---- decorators ---- */
+
+static const struct subject_decorator decorators[] = {
+#define D(name, summary) {#name, summary},
+#include "decorator_list.h"
+#undef D
+};
+
+static decorate_fn *const decorator_bodies[] = {
+#define D(name, summary) decorate_##name,
+#include "decorator_list.h"
+#undef D
+};
+
+enum { DECORATOR_COUNT = sizeof decorators / sizeof decorators[0] };
+
+/* The allocators decorated so far, each in the slot of its index. */
+static struct decorated {
+    size_t decorator;
+    const struct alloc_ops *inner;
+    struct alloc_ops ops;
+    char name[64];
+} decorated[DECORATOR_SLOT_MAX];
+static unsigned decorated_count;
+
+bool subject_decorator_at(size_t index, struct subject_decorator *out) {
+    if (index >= DECORATOR_COUNT) {
+        return false;
+    }
+    *out = decorators[index];
+    return true;
+}
+
+static const char *decorator_name(const void *table, size_t index) {
+    (void)table;
+    return index < DECORATOR_COUNT ? decorators[index].name : NULL;
+}
+
+/* DECORATOR_COUNT and *problem when there is none of that name; `whole` is what the user wrote. */
+static size_t decorator_find(const char *name, const char *whole, struct problem *problem) {
+    for (size_t i = 0; i < DECORATOR_COUNT; i++) {
+        if (strcmp(decorators[i].name, name) == 0) {
+            return i;
+        }
+    }
+    const char *nearest = name_nearest(name, NULL, decorator_name);
+    (void)problem_set(problem,
+                      "%s: unknown decorator '%s', expected one that `heaprig list` shows%s%s%s",
+                      whole, name, nearest != NULL ? "; did you mean '" : "",
+                      nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
+    return DECORATOR_COUNT;
+}
+
+static const struct alloc_ops *decorate(size_t decorator, const struct alloc_ops *inner,
+                                        struct problem *problem) {
+    for (unsigned i = 0; i < decorated_count; i++) {
+        if (decorated[i].decorator == decorator && decorated[i].inner == inner) {
+            return &decorated[i].ops;
+        }
+    }
+    if (decorated_count == DECORATOR_SLOT_MAX) {
+        (void)problem_set(problem, "%s:%s: too many, expected at most %u decorated allocators",
+                          decorators[decorator].name, inner->name, DECORATOR_SLOT_MAX);
+        return NULL;
+    }
+    struct decorated *slot = &decorated[decorated_count];
+    struct problem reason;
+    *slot = (struct decorated){.decorator = decorator, .inner = inner};
+    int length =
+        snprintf(slot->name, sizeof slot->name, "%s:%s", decorators[decorator].name, inner->name);
+    if (length < 0 || (size_t)length >= sizeof slot->name) {
+        (void)problem_set(problem, "%s:%s: name too long", decorators[decorator].name, inner->name);
+        return NULL;
+    }
+    if (!decorator_bodies[decorator](inner, decorated_count, &slot->ops, &reason)) {
+        (void)problem_set(problem, "%s: %.400s", slot->name, reason.text);
+        return NULL;
+    }
+    slot->ops.name = slot->name;
+    if (slot->ops.summary == NULL) {
+        slot->ops.summary = inner->summary;
+    }
+    decorated_count++;
+    return &slot->ops;
+}
+
+const struct alloc_ops *subject_find(const char *name_or_path, struct problem *problem) {
+    size_t length = strcspn(name_or_path, ":/");
+    char name[64];
+    if (name_or_path[length] != ':' || length >= sizeof name) {
+        return plain_find(name_or_path, problem);
+    }
+    (void)snprintf(name, sizeof name, "%.*s", (int)length, name_or_path);
+    size_t decorator = decorator_find(name, name_or_path, problem);
+    if (decorator == DECORATOR_COUNT) {
+        return NULL;
+    }
+    const struct alloc_ops *inner = subject_find(name_or_path + length + 1, problem);
+    return inner == NULL ? NULL : decorate(decorator, inner, problem);
 }

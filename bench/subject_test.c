@@ -90,6 +90,41 @@ START_TEST(what_is_no_plugin_is_refused) {
 }
 END_TEST
 
+START_TEST(decorators_stand_before_names_and_paths) {
+    struct problem problem = {""};
+    const struct alloc_ops *tlsf = subject_find("tlsf", &problem);
+    const struct alloc_ops *locked = subject_find("lock:tlsf", &problem);
+    ck_assert_msg(locked != NULL, "%s", problem.text);
+    ck_assert_str_eq(locked->name, "lock:tlsf");
+    ck_assert_uint_eq(locked->caps, tlsf->caps | ALLOC_CAP_THREADS);
+    ck_assert_ptr_eq(subject_find("lock:tlsf", &problem), locked);
+    ck_assert_ptr_ne(subject_find("lock:bestfit", &problem), locked);
+    char path[520];
+    ck_assert_int_lt(snprintf(path, sizeof path, "lock:%s", built_path("bench/example_plugin.so")),
+                     520);
+    const struct alloc_ops *plugin = subject_find(path, &problem);
+    ck_assert_msg(plugin != NULL, "%s", problem.text);
+    ck_assert_str_eq(plugin->name, "lock:stack");
+    ck_assert(plugin->realloc == NULL); /* what is missing stays missing */
+    ck_assert(plugin->walk == NULL);
+}
+END_TEST
+
+/* Each part is looked up for itself, and the nearest of its own kind is suggested. */
+START_TEST(wrong_decorations_are_refused) {
+    assert_refused("lok:tlsf", "did you mean 'lock'?");
+    assert_refused("completely:tlsf", "expected one that");
+    assert_refused(":tlsf", "unknown decorator");
+    assert_refused("lock:lock:tlsf", "expected one that needs a lock");
+    struct problem problem = {""};
+    ck_assert_ptr_null(subject_find("lock:tlfs", &problem));
+    ck_assert_ptr_nonnull(strstr(problem.text, "did you mean 'tlsf'?"));
+    ck_assert_ptr_null(subject_find("lock:./missing.so", &problem));
+    ck_assert_ptr_nonnull(strstr(problem.text, "no such file"));
+    ck_assert_ptr_null(subject_find("lock:", &problem));
+}
+END_TEST
+
 int main(void) {
     TCase *tcase = tcase_create("subject");
     tcase_add_test(tcase, own_allocators_are_found_by_name);
@@ -97,6 +132,8 @@ int main(void) {
     tcase_add_test(tcase, unknown_name_suggests_the_nearest);
     tcase_add_test(tcase, plugin_is_found_by_path);
     tcase_add_test(tcase, what_is_no_plugin_is_refused);
+    tcase_add_test(tcase, decorators_stand_before_names_and_paths);
+    tcase_add_test(tcase, wrong_decorations_are_refused);
     Suite *suite = suite_create("subject");
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
