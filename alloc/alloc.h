@@ -84,6 +84,10 @@ struct alloc_cfg {
      * PAGES (buddy): the smallest block, a power of two from 16 to 4096; 0 asks for 16; 4096
      * manages whole pages. All others ignore it. */
     uint32_t block_bytes;
+    /* The pool reads as zeros everywhere, as fresh pages or .bss do. init() may then leave
+     * untouched what it would clear, and a pool far larger than what is used costs no memory. The
+     * blocks it hands out later are the same. */
+    bool zeroed;
 };
 
 enum alloc_piece_kind { ALLOC_PIECE_META, ALLOC_PIECE_FREE, ALLOC_PIECE_LIVE };

@@ -184,13 +184,15 @@ static inline void run_free(struct alloc *a, uint32_t unit) {
 /* ---- setting up ---- */
 
 /* Fills in all but the area, and frees all units. */
-static void units_format(struct alloc *a, uint32_t units) {
+static void units_format(struct alloc *a, uint32_t units, bool is_zeroed) {
     geometry_fill(a, units);
     a->order_mask = 0;
     for (uint32_t order = 0; order <= floor_log2(units); order++) {
         a->head[order] = NO_UNIT;
     }
-    __builtin_memset(states_of(a), INTERIOR, (size_t)units + 1);
+    if (!is_zeroed) {
+        __builtin_memset(states_of(a), INTERIOR, (size_t)units + 1);
+    }
     range_insert(view_of(a), 0, units);
 }
 
@@ -207,7 +209,7 @@ static struct alloc *buddy_init(void *pool, size_t pool_bytes, const struct allo
     uint32_t lead = trim_bytes((uintptr_t)pool, unit_bytes) + units * unit_bytes;
     struct alloc *a = (struct alloc *)((uintptr_t)pool + lead);
     area_found(&a->area, pool_bytes, lead, unit_bytes);
-    units_format(a, units);
+    units_format(a, units, cfg != NULL && cfg->zeroed);
     return a;
 }
 
@@ -223,7 +225,7 @@ static bool buddy_add_region(struct alloc *a, void *mem, size_t bytes) {
     uint32_t lead = trim_bytes((uintptr_t)mem, unit_bytes) + units * unit_bytes;
     struct alloc *region = (struct alloc *)((uintptr_t)mem + lead);
     area_insert(&a->area, &region->area, bytes, lead);
-    units_format(region, units);
+    units_format(region, units, false);
     return true;
 }
 

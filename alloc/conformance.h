@@ -39,7 +39,7 @@ static int conformance_case_count;
 static void case_add(const struct alloc_ops *ops, uint32_t block_bytes, bool own) {
     assert(conformance_case_count < CASES_MAX);
     conformance_cases[conformance_case_count++] =
-        (struct conformance_case){ops, {block_bytes}, own};
+        (struct conformance_case){ops, {.block_bytes = block_bytes}, own};
 }
 
 static void cases_of(const struct alloc_ops *ops, bool own) {

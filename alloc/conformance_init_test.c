@@ -93,11 +93,11 @@ START_TEST(impossible_block_sizes_are_refused) {
                                          (uint32_t)INT32_MAX + 1, UINT32_MAX - 8,     UINT32_MAX};
     const uint32_t no_page_size[] = {1, 8, 15, 17, 24, 100, 4095, 4097, 8192, UINT32_MAX};
     for (size_t i = 0; i < 6 && subject->ops->caps & ALLOC_CAP_FIXED_SIZE; i++) {
-        struct alloc_cfg cfg = {larger_than_pool[i]};
+        struct alloc_cfg cfg = {.block_bytes = larger_than_pool[i]};
         assert_refused(subject, &arena, RIG_POOL_BYTES, &cfg, before);
     }
     for (size_t i = 0; i < 10 && subject->ops->caps & ALLOC_CAP_PAGES; i++) {
-        struct alloc_cfg cfg = {no_page_size[i]};
+        struct alloc_cfg cfg = {.block_bytes = no_page_size[i]};
         assert_refused(subject, &arena, RIG_POOL_BYTES, &cfg, before);
     }
     arena_close(&arena);
@@ -153,10 +153,20 @@ static void assert_same(const struct rig *rig, const struct played *a, const str
 }
 
 /* How a second run differs from the first, which must not matter. */
-enum variation { DIRT_ZEROS, DIRT_ONES, DIRT_OTHER, INIT_AGAIN, CFG_NULL, CFG_NOISE, VARIATIONS };
+enum variation {
+    DIRT_ZEROS,
+    DIRT_ONES,
+    DIRT_OTHER,
+    INIT_AGAIN,
+    CFG_NULL,
+    CFG_NOISE,
+    CFG_ZEROED,
+    VARIATIONS
+};
 
 static void rig_vary(struct rig *rig, enum variation variation) {
-    struct alloc_cfg noise = {12345};
+    struct alloc_cfg noise = {.block_bytes = 12345};
+    struct alloc_cfg zeroed = {.block_bytes = rig->subject->cfg.block_bytes, .zeroed = true};
     const struct alloc_cfg *cfg = &rig->subject->cfg;
     switch (variation) {
     case DIRT_ZEROS:
@@ -173,6 +183,10 @@ static void rig_vary(struct rig *rig, enum variation variation) {
         break;
     case CFG_NOISE: /* block_bytes is ignored by all that do not ask for it */
         cfg = rig_has(rig, ALLOC_CAP_FIXED_SIZE | ALLOC_CAP_PAGES) ? cfg : &noise;
+        break;
+    case CFG_ZEROED:
+        arena_soil(&rig->arena, ARENA_ZEROS, 0);
+        cfg = &zeroed;
         break;
     default: /* INIT_AGAIN: over the remains of the run before */
         break;

@@ -234,8 +234,7 @@ static inline const char *runs_check(const struct heap *h) {
 /* The table of an allocator with runs. */
 #define RUNS_DEFINE(NAME, SUMMARY)                                                                 \
     static struct alloc *NAME##_init(void *pool, size_t bytes, const struct alloc_cfg *cfg) {      \
-        (void)cfg;                                                                                 \
-        return runs_init(pool, bytes);                                                             \
+        return runs_init(pool, bytes, cfg != NULL && cfg->zeroed);                                 \
     }                                                                                              \
     static void *NAME##_alloc(struct alloc *a, size_t bytes) {                                     \
         return runs_alloc((struct heap *)a, bytes);                                                \

@@ -21,7 +21,7 @@ static inline uint32_t runs_seal(const struct runs *r) {
     return (sum ^ sum >> 15) * 0x85EBCA77u + 1;
 }
 
-static inline struct alloc *runs_init(void *pool, size_t bytes) {
+static inline struct alloc *runs_init(void *pool, size_t bytes, bool is_zeroed) {
     uintptr_t start = ((uintptr_t)pool + 7) & ~(uintptr_t)7;
     size_t lead = start - (uintptr_t)pool;
     size_t map_bytes = (bytes / RUNS_GRANULE + 4) / 4 * 8;
@@ -40,7 +40,7 @@ static inline struct alloc *runs_init(void *pool, size_t bytes) {
     for (uint32_t class = 0; class <= RUNS_CLASS_MAX; class ++) {
         r->head[class] = RUN_NONE;
     }
-    for (uint32_t granule = 0; granule < map_bytes / 2; granule++) {
+    for (uint32_t granule = 0; !is_zeroed && granule < map_bytes / 2; granule++) {
         *runs_entry(r, granule) = 0;
     }
     return (struct alloc *)h;
