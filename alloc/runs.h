@@ -10,11 +10,16 @@
  *                                                 |hd|slot 1|slot 2| ... |slot 63|
  *   map     0     0     ... one entry a granule ..|  4     |  4+256 | 4+512 | 4+768|  0
  *
- *   run + 4   header of the heap's block          in place of slot 0, or 0 and 1 where k is 2
+ *   run + 4   header of the heap's block          in place of slot 0, or 0 and 1 where k is small
  *   run + 8   a bit for each slot: free
  *   run + 16  next and previous run of the class, offsets, 0: none
  *
  * The block may be 8 bytes longer, where they would be too few for a block of their own.
+ *
+ * RUNS_SHIFT 8 moves all slots of a run down by 8 bytes. The payload of the run's block, at run +
+ * 8, and the slots of even classes then agree modulo 16. So a C library's malloc, whose blocks are
+ * all 16-aligned, gets that from plain requests (bench/malloc_pool.h), for one more slot where k
+ * is 3.
  *
  * Runs that have a free slot are in a list by class. Only the head of a list may be full: a run
  * that fills up stays until the next request finds it so, and a block that comes and goes costs no
@@ -35,13 +40,17 @@
 
 #include "heap.h"
 
+#ifndef RUNS_SHIFT
+#define RUNS_SHIFT 0u
+#endif
+
 enum {
     RUNS_SLOTS = 64,
     RUNS_GRANULE_LOG2 = 9,
     RUNS_GRANULE = 1 << RUNS_GRANULE_LOG2, /* 64 slots of 8 bytes */
     RUNS_CLASS_MIN = 2,
     RUNS_BYTES_MAX = 8 * RUNS_CLASS_MAX, /* largest request served from a slot */
-    RUNS_HEADER = 24,                    /* bytes of a run before its first possible slot */
+    RUNS_HEADER = 24 + RUNS_SHIFT,       /* from where slot 0 would be to the first possible one */
     RUN_BITS = 8,
     RUN_NEXT = 16,
     RUN_PREV = 20,
@@ -124,7 +133,7 @@ HEAP_HOT uint32_t block_run(uint32_t b) {
 
 /* The bits of an empty run. */
 HEAP_HOT uint64_t run_bits_all(uint32_t class) {
-    return class == RUNS_CLASS_MIN ? ~UINT64_C(3) : ~UINT64_C(1);
+    return class < RUNS_HEADER / 8 ? ~UINT64_C(3) : ~UINT64_C(1);
 }
 
 HEAP_HOT uint32_t bits_lowest(uint64_t bits) {
@@ -146,7 +155,7 @@ HEAP_HOT uint32_t class_of_request(size_t request) {
 HEAP_HOT void *slot_take(struct runs *r, uint32_t run, uint32_t class, uint64_t bits) {
     ALLOC_ASSERT(bits != 0);
     run_word(r, run)->value = bits & (bits - 1);
-    return (unsigned char *)r + run + (size_t)(8 * class * bits_lowest(bits));
+    return (unsigned char *)r + run - RUNS_SHIFT + (size_t)(8 * class * bits_lowest(bits));
 }
 
 /* Where an address lies that the map says is in a run. */
@@ -172,8 +181,9 @@ HEAP_HOT bool slot_find(const struct heap *h, const void *p, struct slot *slot) 
     }
     slot->class = entry & 0xFF;
     slot->run = (granule - (entry >> 8)) * RUNS_GRANULE;
-    uint32_t distance = offset - slot->run;
+    uint32_t distance = offset - slot->run + RUNS_SHIFT;
     uint32_t index = distance * runs_inverse[slot->class] >> 21;
+    index = RUNS_SHIFT != 0 ? index & 63 : index; /* 64: behind the last */
     slot->bit = UINT64_C(1) << (index & 63);
     slot->bits = run_bits(r, slot->run);
     slot->is_live = index * 8 * slot->class == distance && distance >= RUNS_HEADER &&

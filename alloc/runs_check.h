@@ -53,17 +53,19 @@ static inline uint32_t run_of_block(const struct heap *h, uint32_t b) {
 
 static inline bool run_visit(const struct runs_walk *walk, uint32_t run) {
     const struct runs *r = runs_of(walk->h);
-    const unsigned char *base = (const unsigned char *)r + run;
+    const unsigned char *slots = (const unsigned char *)r + run - RUNS_SHIFT;
+    const unsigned char *header = (const unsigned char *)r + run + 4;
     uint32_t slot_bytes = 8u * *runs_entry(r, run / RUNS_GRANULE);
     uint32_t first = bits_lowest(run_bits_all(slot_bytes / 8));
-    bool goes_on = runs_visit(walk, ALLOC_PIECE_META, base + 4, first * slot_bytes - 4);
+    bool goes_on = runs_visit(walk, ALLOC_PIECE_META, header, first * slot_bytes - 4 - RUNS_SHIFT);
     for (uint32_t i = first; goes_on && i < RUNS_SLOTS; i++) {
         bool is_free = (run_bits(r, run) >> i & 1) != 0;
         goes_on = runs_visit(walk, is_free ? ALLOC_PIECE_FREE : ALLOC_PIECE_LIVE,
-                             base + i * slot_bytes, slot_bytes);
+                             slots + i * slot_bytes, slot_bytes);
     }
-    uint32_t rest = block_size(heap_get(walk->h, run_block(run))) + 4 - RUNS_SLOTS * slot_bytes;
-    return goes_on && runs_visit(walk, ALLOC_PIECE_META, base + RUNS_SLOTS * slot_bytes, rest);
+    const unsigned char *rest = slots + RUNS_SLOTS * slot_bytes;
+    const unsigned char *end = header + block_size(heap_get(walk->h, run_block(run)));
+    return goes_on && runs_visit(walk, ALLOC_PIECE_META, rest, (size_t)(end - rest));
 }
 
 /* Turns what the heap shows into what there is. */

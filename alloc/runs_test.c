@@ -327,6 +327,40 @@ START_TEST(test_many_small_blocks_are_in_runs) {
 }
 END_TEST
 
+/* ---- slots that agree with blocks ---- */
+
+#if RUNS_SHIFT != 0
+/* Requests of 16 n + 12 bytes fill multiples of 16, so all payloads agree if the pool's address and
+ * what comes first make the first run and the first block do so. A malloc is built on that. */
+START_TEST(test_payloads_agree_modulo_16) {
+    uint32_t agreeing = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        void *memory = aligned_memory(POOL_BYTES, 4096, i % 2 * 8);
+        struct alloc *a = eager_ops.init(memory, POOL_BYTES, NULL);
+        EXPECT(i < 2 || eager_ops.alloc(a, 260) != NULL); /* 264 bytes, never freed */
+        struct live live[LIVE_MAX] = {{.p = NULL}};
+        uint64_t random = seed_of(2000);
+        uint32_t odd = 0;
+        for (uint32_t step = 0; step < STEPS * 10; step++) {
+            struct live *one = &live[random_below(&random, LIVE_MAX)];
+            uint32_t bytes = 12 + 16 * random_below(&random, 1u << random_below(&random, 6));
+            if (one->p != NULL && random_below(&random, 4) != 0) {
+                EXPECT(eager_ops.free(a, one->p) == ALLOC_OK);
+                one->p = NULL;
+                continue;
+            }
+            unsigned char *p = eager_ops.realloc(a, one->p, bytes);
+            one->p = p != NULL ? p : one->p;
+            odd += (uintptr_t)p % 16 != 0;
+        }
+        check_expect(a);
+        agreeing += odd == 0;
+    }
+    EXPECT(agreeing == 1);
+}
+END_TEST
+#endif
+
 int main(void) {
     Suite *suite = suite_create("runs");
     TCase *tcase = tcase_create("runs");
@@ -337,6 +371,9 @@ int main(void) {
     tcase_add_test(tcase, test_parked_neighbours_are_one_free_block);
     tcase_add_test(tcase, test_copy_goes_on_with_the_same_offsets);
     tcase_add_loop_test(tcase, test_many_small_blocks_are_in_runs, 0, 2);
+#if RUNS_SHIFT != 0
+    tcase_add_test(tcase, test_payloads_agree_modulo_16);
+#endif
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
