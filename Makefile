@@ -59,7 +59,7 @@ tests     := $(patsubst %.c,$(B)/%,$(filter %_test.c,$(all_c)))
 BASELINE_A := $(B)/jemalloc.o
 
 .PHONY: all help
-all: $(programs) $(preloads) $(plugins) $(B)/freestanding.ok
+all: $(programs) $(preloads) $(plugins) $(B)/freestanding.ok build/qemu_insn.so
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -138,6 +138,7 @@ $(tests): $(B)/%: $(B)/%.o $(B)/libheaprig.a $(BASELINE_A) | $(plugins) $(preloa
 
 # Counts instructions under QEMU; runs on the building machine, whatever ARCH is.
 build/qemu_insn.so: tools/qemu_insn.c | $(deps_ok)
+	@mkdir -p $(@D)
 	echo '  so    $@'
 	gcc -std=c11 -O2 $(filter-out -Wpedantic,$(WARN)) -fPIC -shared $< -o $@
 
@@ -183,42 +184,32 @@ fit: all
 	$(B)/heaprig fit
 
 ## make cost         instructions of every call, exact, on x86-64 and ARMv7
-.PHONY: cost
-cost: all build/qemu_insn.so build/.deps-arm
-	$(MAKE) ARCH=arm all
+.PHONY: cost arm
+cost: all arm
 	build/heaprig cost -o results/latest/x86_64
 	build/heaprig cost -o results/latest/armv7 --arch arm
 
-# Exact figures on the opening part of each trace: the same on every machine, so any change is a change
-# of the code. Smallest pools may not grow by a byte, instructions by 1 %.
-gate_traces := -n 50000
-exact = $(B)/heaprig fit $(gate_traces) -o $(1) >/dev/null && \
-    $(B)/heaprig digest -n 20000 >$(1)/digests.tsv
-counts = build/heaprig cost $(gate_traces) -o $(1)/x86_64 >/dev/null && \
-    build/heaprig cost $(gate_traces) -o $(1)/armv7 --arch arm >/dev/null
-
-## make check-frag   exact gate: no smallest pool grew since results/baseline
-.PHONY: check-frag check-cost
-check-frag: all
-	mkdir -p build/gate && $(call exact,build/gate)
-	build/heaprig compare results/baseline build/gate
-
-## make check-cost   exact gate: no call takes more instructions since results/baseline
-check-cost: all build/qemu_insn.so build/.deps-arm
+arm: build/.deps-arm
 	$(MAKE) ARCH=arm all
-	mkdir -p build/gate && $(call counts,build/gate)
-	build/heaprig compare --tolerance 1 results/baseline/x86_64 build/gate/x86_64
-	build/heaprig compare --tolerance 1 results/baseline/armv7 build/gate/armv7
+
+# Exact figures, the same on every machine, so any change is a change of the code: of the opening part
+# of each trace, and where blocks lie in whole traces.
+gate_opening := -n 50000 -o results/baseline
+gate_whole   := --only memory -o results/baseline/whole
+
+## make check-frag   exact gate: memory, smallest pools and placement are those of results/baseline
+.PHONY: check-frag check-cost bless
+check-frag: all
+	$(B)/heaprig gate check --only memory,pools results/baseline
+
+## make check-cost   exact gate: no call takes 1 % more instructions than in results/baseline
+check-cost: all arm
+	build/heaprig gate check --only instructions results/baseline
 
 ## make bless        take the figures of now as results/baseline, and show what changed
-.PHONY: bless
-bless: all build/qemu_insn.so build/.deps-arm
-	$(MAKE) ARCH=arm all
-	mkdir -p results/baseline build/bless && $(call exact,build/bless) && $(call counts,build/bless)
-	$(B)/heaprig digest >build/bless/digests-whole.tsv
-	for part in . x86_64 armv7; do \
-	    build/heaprig compare results/baseline/$$part build/bless/$$part || true; done
-	cp -r build/bless/. results/baseline/
+bless: all arm
+	build/heaprig gate init --fixed-placement $(gate_opening)
+	build/heaprig gate init --fixed-placement $(gate_whole)
 
 -include $(library_o:.o=.d) $(tests:=.d) $(patsubst bench/%_main.c,$(B)/bench/%_main.d,$(wildcard bench/*_main.c)) \
     $(addsuffix .d,$(preloads) $(plugins))

@@ -22,6 +22,28 @@ void cli_parse(const struct argp *argp, int argc, char **argv, void *input) {
     argv[0] = given;
 }
 
+int cli_act(const struct cli_action *actions, const char *usage, int argc, char **argv) {
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
+        fputs(usage, stdout);
+        return CLI_FINE;
+    }
+    for (const struct cli_action *action = actions; argc >= 2 && action->name != NULL; action++) {
+        if (strcmp(argv[1], action->name) == 0) {
+            char name[64];
+            (void)snprintf(name, sizeof name, "%s %s", argv[0], action->name);
+            argv[1] = name;
+            return action->run(argc - 1, argv + 1);
+        }
+    }
+    fprintf(stderr, "heaprig %s: %s%s, expected one of:", argv[0],
+            argc >= 2 ? "unknown action " : "no action", argc >= 2 ? argv[1] : "");
+    for (const struct cli_action *action = actions; action->name != NULL; action++) {
+        fprintf(stderr, " %s", action->name);
+    }
+    fputc('\n', stderr);
+    return CLI_BAD_INPUT;
+}
+
 int cli_problem(const struct problem *problem) {
     fprintf(stderr, "heaprig: %s\n", problem->text);
     return CLI_BAD_INPUT;
@@ -36,6 +58,15 @@ uint64_t cli_number(const struct argp_state *state, const char *option, const ch
         value > most) {
         argp_error(state, "--%s %s: expected a number from %" PRIu64 " to %" PRIu64, option, text,
                    least, most);
+    }
+    return value;
+}
+
+double cli_percent(const struct argp_state *state, const char *option, const char *text) {
+    char *end = NULL;
+    double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= 0)) {
+        argp_error(state, "--%s %s: expected a percentage, 0 or more", option, text);
     }
     return value;
 }

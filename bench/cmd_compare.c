@@ -36,11 +36,7 @@ static const char doc[] =
 static error_t argument_parse(int key, char *text, struct argp_state *state) {
     struct compare_options *o = state->input;
     if (key == 't') {
-        char *end;
-        o->how.tolerance_percent = strtod(text, &end);
-        if (end == text || *end != '\0' || !(o->how.tolerance_percent >= 0)) {
-            argp_error(state, "--tolerance %s: expected a percentage, 0 or more", text);
-        }
+        o->how.tolerance_percent = cli_percent(state, "tolerance", text);
         return 0;
     }
     if (key == ARGP_KEY_ARG) {
@@ -134,6 +130,6 @@ int cmd_compare(int argc, char **argv) {
     }
     printf("%zu rows compared: %zu exact figures worse, %zu better, %zu other changes, %zu times "
            "moved\n",
-           counts.pairs, counts.worse, counts.better, counts.other, counts.timed);
+           counts.pairs, counts.worse, counts.better, counts.changed + counts.added, counts.timed);
     return counts.worse > 0 ? CLI_FAILED : CLI_FINE;
 }

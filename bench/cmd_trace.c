@@ -195,25 +195,9 @@ static int trace_cut(int argc, char **argv) {
     return trace_copy(&settings);
 }
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, char **argv);
-} actions[] = {{"info", trace_info}, {"convert", trace_convert}, {"slice", trace_cut}};
+static const struct cli_action actions[] = {
+    {"info", trace_info}, {"convert", trace_convert}, {"slice", trace_cut}, {NULL, NULL}};
 
 int cmd_trace(int argc, char **argv) {
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
-        fputs(usage_text, stdout);
-        return CLI_FINE;
-    }
-    for (size_t i = 0; argc >= 2 && i < sizeof actions / sizeof actions[0]; i++) {
-        if (strcmp(argv[1], actions[i].name) == 0) {
-            char name[32];
-            (void)snprintf(name, sizeof name, "trace %s", actions[i].name);
-            argv[1] = name;
-            return actions[i].run(argc - 1, argv + 1);
-        }
-    }
-    fprintf(stderr, "heaprig trace: %s%s, expected info, convert or slice\n",
-            argc >= 2 ? "unknown action " : "no action", argc >= 2 ? argv[1] : "");
-    return CLI_BAD_INPUT;
+    return cli_act(actions, usage_text, argc, argv);
 }

@@ -4,6 +4,7 @@
  * argp), and add a line C(NAME, "what it does"). */
 C(bench, "replay traces on allocators: time, latency, memory")
 C(fit, "smallest pool of each allocator for each trace")
+C(gate, "exact figures as a baseline, and whether they still hold")
 C(compare, "what changed between two results")
 C(digest, "where an allocator put every block, in 64 bits")
 C(list, "allocators, generators and traces")

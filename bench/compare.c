@@ -9,15 +9,20 @@ static bool texts_equal(const struct column *column, const void *a, const void *
     return strcmp(rows_text(column, a), rows_text(column, b)) == 0;
 }
 
-/* Results are written with six digits: what rounds to the same text is the same. */
+enum { NUMBER_BYTES = 32 };
+
+/* As results are written: six digits, counts in full. */
+static const char *number_text(const struct column *column, double value, char text[NUMBER_BYTES]) {
+    (void)snprintf(text, NUMBER_BYTES, column->kind == COLUMN_COUNT ? "%.0f" : "%.6g", value);
+    return text;
+}
+
+/* What is written alike is the same, whether it was written and read back or not. */
 static bool numbers_equal(const struct column *column, const void *a, const void *b) {
-    double x = rows_number(column, a);
-    double y = rows_number(column, b);
-    if (isnan(x) || isnan(y)) {
-        return isnan(x) && isnan(y);
-    }
-    return column->kind == COLUMN_COUNT ? x == y
-                                        : fabs(x - y) <= 2e-6 * fmax(fabs(x), fabs(y)) + 1e-12;
+    char x[NUMBER_BYTES];
+    char y[NUMBER_BYTES];
+    return strcmp(number_text(column, rows_number(column, a), x),
+                  number_text(column, rows_number(column, b), y)) == 0;
 }
 
 static bool cells_equal(const struct column *column, const void *a, const void *b) {
@@ -83,22 +88,24 @@ static void exact_compare(const struct column *column, const struct row_kind *ki
     }
     row_label(how->out, kind, new);
     if (column->kind == COLUMN_TEXT) {
-        fprintf(how->out, "%s: %s -> %s\n", column->key, rows_text(column, old),
+        fprintf(how->out, "%s: %s -> %s  changed\n", column->key, rows_text(column, old),
                 rows_text(column, new));
-        counts->other++;
+        counts->changed++;
         return;
     }
     /* A figure that is no longer known cannot be shown to hold. */
     bool worse = column->role == COLUMN_LESS && !(after < before) && !isnan(before);
     bool better = column->role == COLUMN_LESS && after < before;
-    fprintf(how->out, "%s: %.10g -> %.10g (%+.2f %%)%s\n", column->key, before, after,
+    char texts[2][NUMBER_BYTES];
+    fprintf(how->out, "%s: %s -> %s (%+.2f %%)%s\n", column->key,
+            number_text(column, before, texts[0]), number_text(column, after, texts[1]),
             change_percent,
             worse    ? "  worse"
             : better ? "  better"
-                     : "");
+                     : "  changed");
     counts->worse += worse;
     counts->better += better;
-    counts->other += !worse && !better;
+    counts->changed += !worse && !better;
 }
 
 static void timed_compare(const struct column *column, const struct row_kind *kind, const void *old,
@@ -158,7 +165,7 @@ void compare_rows(const struct row_set *old, const struct row_set *new,
         if (row_find(old, rows_at(new, i)) == NULL) {
             row_label(how->out, new->kind, rows_at(new, i));
             fputs("is new\n", how->out);
-            counts->other++;
+            counts->added++;
         }
     }
 }

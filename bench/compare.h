@@ -15,11 +15,12 @@
 #include <stdio.h>
 
 struct compare_counts {
-    size_t worse;  /* exact figures that got worse; rows that are gone or no longer comparable */
-    size_t better; /* exact figures that got better */
-    size_t other;  /* new rows, changed digests */
-    size_t timed;  /* times whose interval moved away */
-    size_t pairs;  /* rows compared */
+    size_t worse;   /* exact figures that got worse; rows that are gone or no longer comparable */
+    size_t better;  /* exact figures that got better */
+    size_t changed; /* exact figures that are neither: digests */
+    size_t added;   /* new rows */
+    size_t timed;   /* times whose interval moved away */
+    size_t pairs;   /* rows compared */
 };
 
 struct compare_how {

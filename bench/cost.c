@@ -80,6 +80,32 @@ static bool paths_find(const char *arch, struct paths *paths, struct problem *pr
     return true;
 }
 
+static const char *qemu_name(const char *arch) {
+    return strcmp(arch, "arm") == 0 ? "qemu-arm" : "qemu-x86_64";
+}
+
+/* Would execvp() find it? */
+static bool program_there(const char *name) {
+    const char *folders = getenv("PATH");
+    bool there = false;
+    char path[PATH_MAX];
+    for (const char *at = folders; !there && at != NULL && *at != '\0';) {
+        size_t length = strcspn(at, ":");
+        (void)snprintf(path, sizeof path, "%.*s/%s", (int)length, at, name);
+        there = access(path, X_OK) == 0;
+        at += length + (at[length] == ':');
+    }
+    return there;
+}
+
+bool cost_possible(const char *arch, struct problem *problem) {
+    struct paths paths;
+    return paths_find(arch, &paths, problem) &&
+           (program_there(qemu_name(arch)) ||
+            problem_set(problem, "%s: not found, expected Debian's package qemu-user",
+                        qemu_name(arch)));
+}
+
 static void copy_execute(const char *arch, const struct paths *paths, const char *counts,
                          const struct selection_choice *choice) {
     char plugin[PATH_MAX + 64];
@@ -87,12 +113,10 @@ static void copy_execute(const char *arch, const struct paths *paths, const char
     char *argv[32];
     size_t count = 0;
     (void)snprintf(plugin, sizeof plugin, "%s,out=%s", paths->plugin, counts);
+    argv[count++] = (char *)(uintptr_t)qemu_name(arch);
     if (strcmp(arch, "arm") == 0) {
-        argv[count++] = (char *)"qemu-arm";
         argv[count++] = (char *)"-L";
         argv[count++] = (char *)(uintptr_t)paths->sysroot;
-    } else {
-        argv[count++] = (char *)"qemu-x86_64";
     }
     argv[count++] = (char *)"-plugin";
     argv[count++] = plugin;
@@ -110,15 +134,17 @@ static void copy_execute(const char *arch, const struct paths *paths, const char
         }
     }
     argv[count] = NULL;
+    /* Else the first call of memcpy() would count the dynamic linker's search, whose length varies.
+     */
+    (void)setenv("LD_BIND_NOW", "1", 1);
     execvp(argv[0], argv);
-    fprintf(stderr, "%s: %s, expected Debian's package qemu-user\n", argv[0], strerror(errno));
     _exit(127);
 }
 
 static bool copy_run(const char *arch, const char *counts, const struct selection_choice *choice,
                      struct problem *problem) {
     struct paths paths;
-    if (!paths_find(arch, &paths, problem)) {
+    if (!cost_possible(arch, problem) || !paths_find(arch, &paths, problem)) {
         return false;
     }
     fflush(NULL);

@@ -26,6 +26,10 @@ struct cost_result {
  * loaded. */
 bool cost_replay_marked(const struct selection *selection, struct problem *problem);
 
+/* True if cost_measure() finds what it needs for `arch` here, else *problem says what is missing.
+ */
+bool cost_possible(const char *arch, struct problem *problem);
+
 /* Runs the copy for `arch` ("native" or "arm") on `choice`, from which `selection` was made. False
  * and *problem when QEMU, the plugin or the ARM build is missing or the copy failed. The caller
  * frees rows. */

@@ -166,23 +166,35 @@ static json_t *cell_to_json(const struct column *column, const void *row) {
     return json_pack("[o,o]", real_to_json(range[0]), real_to_json(range[1]));
 }
 
-static json_t *set_to_json(const struct row_set *set, json_t *meta) {
+bool rows_compared(const struct column *column) {
+    return column->role == COLUMN_KEY || column->role == COLUMN_CONTEXT ||
+           column->role == COLUMN_LESS || column->role == COLUMN_SAME;
+}
+
+json_t *rows_to_json(const struct row_set *set, enum rows_columns which) {
     json_t *rows = json_array();
     for (size_t i = 0; i < set->row_count; i++) {
         json_t *row = json_object();
         for (size_t c = 0; c < set->kind->column_count; c++) {
             const struct column *column = &set->kind->columns[c];
-            (void)json_object_set_new(row, column->key, cell_to_json(column, rows_at(set, i)));
+            if (which == ROWS_ALL || rows_compared(column)) {
+                (void)json_object_set_new(row, column->key, cell_to_json(column, rows_at(set, i)));
+            }
         }
         (void)json_array_append_new(rows, row);
     }
+    return rows;
+}
+
+static json_t *set_to_json(const struct row_set *set, json_t *meta) {
     json_t *skips = json_array();
     for (size_t i = 0; i < set->skip_count; i++) {
         const struct row_skip *skip = &set->skips[i];
         (void)json_array_append_new(skips, json_pack("{s:s,s:s,s:s}", "allocator", skip->allocator,
                                                      "trace", skip->trace, "why", skip->why));
     }
-    return json_pack("{s:O,s:o,s:o}", "meta", meta, "rows", rows, "skipped", skips);
+    return json_pack("{s:O,s:o,s:o}", "meta", meta, "rows", rows_to_json(set, ROWS_ALL), "skipped",
+                     skips);
 }
 
 static void flat_cell_write(FILE *out, const struct column *column, const void *row) {
@@ -292,6 +304,44 @@ static void cell_from_json(const struct column *column, const json_t *json, void
     }
 }
 
+/* True if the cell is what cell_to_json() makes of such a column. */
+static bool cell_fits(const struct column *column, const json_t *json) {
+    return column->kind == COLUMN_TEXT    ? json_is_string(json)
+           : column->kind == COLUMN_COUNT ? json_is_integer(json)
+           : column->kind == COLUMN_REAL  ? json_is_number(json) || json_is_null(json)
+                                          : json_is_array(json);
+}
+
+static bool row_from_json(const struct row_kind *kind, const json_t *json, enum rows_columns which,
+                          void *row, struct problem *problem) {
+    for (size_t c = 0; c < kind->column_count; c++) {
+        const struct column *column = &kind->columns[c];
+        const json_t *cell = json_object_get(json, column->key);
+        if (which == ROWS_COMPARED && rows_compared(column) && !cell_fits(column, cell)) {
+            return problem_set(problem, "a row's \"%s\" is missing or odd", column->key);
+        }
+        cell_from_json(column, cell, row);
+    }
+    return true;
+}
+
+bool rows_from_json(const struct row_kind *kind, const json_t *list, enum rows_columns which,
+                    void **rows, size_t *row_count, struct problem *problem) {
+    *row_count = json_array_size(list);
+    *rows = calloc(*row_count + 1, kind->row_bytes);
+    bool read = *rows != NULL || problem_set(problem, "out of memory");
+    for (size_t i = 0; read && i < *row_count; i++) {
+        read = row_from_json(kind, json_array_get(list, i), which,
+                             (char *)*rows + i * kind->row_bytes, problem);
+    }
+    if (!read) {
+        free(*rows);
+        *rows = NULL;
+        *row_count = 0;
+    }
+    return read;
+}
+
 bool rows_read(const struct row_kind *kind, const char *path, void **rows, size_t *row_count,
                struct problem *problem) {
     *rows = NULL;
@@ -303,19 +353,9 @@ bool rows_read(const struct row_kind *kind, const char *path, void **rows, size_
                            error.line > 0 ? error.line : 1, error.text);
     }
     const json_t *list = json_object_get(json, "rows");
-    if (!json_is_array(list)) {
-        json_decref(json);
-        return problem_set(problem, "%s:1: no \"rows\", expected results of heaprig", path);
-    }
-    *row_count = json_array_size(list);
-    *rows = calloc(*row_count + 1, kind->row_bytes);
-    for (size_t i = 0; *rows != NULL && i < *row_count; i++) {
-        for (size_t c = 0; c < kind->column_count; c++) {
-            const struct column *column = &kind->columns[c];
-            cell_from_json(column, json_object_get(json_array_get(list, i), column->key),
-                           (char *)*rows + i * kind->row_bytes);
-        }
-    }
+    bool read = json_is_array(list)
+                    ? rows_from_json(kind, list, ROWS_ALL, rows, row_count, problem)
+                    : problem_set(problem, "%s:1: no \"rows\", expected results of heaprig", path);
     json_decref(json);
-    return *rows != NULL || problem_set(problem, "%s: out of memory", path);
+    return read;
 }

@@ -162,6 +162,19 @@ double rows_number(const struct column *column, const void *row);
 const char *rows_text(const struct column *column, const void *row);
 const double *rows_range(const struct column *column, const void *row);
 
+/* Exact figures and what tells rows apart, or all columns. */
+enum rows_columns { ROWS_ALL, ROWS_COMPARED };
+
+/* True if the column is one of ROWS_COMPARED. */
+bool rows_compared(const struct column *column);
+
+/* An array with an object for each row, and back; the caller releases either. Reading
+ * ROWS_COMPARED, a cell of these columns that is missing or of another kind is refused: false and
+ * *problem; with ROWS_ALL it is zero or NaN. */
+json_t *rows_to_json(const struct row_set *set, enum rows_columns which);
+bool rows_from_json(const struct row_kind *kind, const json_t *list, enum rows_columns which,
+                    void **rows, size_t *row_count, struct problem *problem);
+
 /* Writes FOLDER/NAME.json and FOLDER/NAME.tsv, each beside and renamed. `meta` is borrowed. False
  * and *problem when a file cannot be written; what stood there before is then whole. */
 bool rows_write(const struct row_set *set, json_t *meta, const char *folder,

@@ -131,17 +131,23 @@ static bool traces_default(struct selection *s, struct problem *problem) {
     return added;
 }
 
-/* Calls add for each part of a comma-separated list. */
+bool selection_item(const char *list, size_t index, char item[SELECTION_ITEM_BYTES]) {
+    for (list += strspn(list, ","); index > 0; index--) {
+        list += strcspn(list, ",");
+        list += strspn(list, ",");
+    }
+    (void)snprintf(item, SELECTION_ITEM_BYTES, "%.*s", (int)strcspn(list, ","), list);
+    return *list != '\0';
+}
+
+/* Calls add for each item of a list. */
 static bool list_each(const char *list, struct selection *s, struct problem *problem,
                       bool (*add)(struct selection *, const char *, struct problem *)) {
-    char *copy = strdup(list);
-    char *rest = NULL;
-    bool added = copy != NULL || problem_set(problem, "out of memory");
-    for (char *part = added ? strtok_r(copy, ",", &rest) : NULL; added && part != NULL;
-         part = strtok_r(NULL, ",", &rest)) {
-        added = add(s, part, problem);
+    char item[SELECTION_ITEM_BYTES];
+    bool added = true;
+    for (size_t i = 0; added && selection_item(list, i, item); i++) {
+        added = add(s, item, problem);
     }
-    free(copy);
     return added;
 }
 

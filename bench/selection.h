@@ -40,6 +40,10 @@ struct selection_choice {
 extern const struct argp selection_argp;
 extern const struct argp_child selection_child[]; /* that one child, for commands with no other */
 
+/* Item `index` of such a list; false after the last. */
+enum { SELECTION_ITEM_BYTES = 1024 };
+bool selection_item(const char *list, size_t index, char item[SELECTION_ITEM_BYTES]);
+
 /* Fills *selection with what was chosen; the default is those allocators, and every .hrt file in
  * corpus/traces, in order of name. False and *problem for an unknown name, no trace at all, two of
  * one name, or more than SELECTION_MAX; *selection is then empty. */

@@ -113,11 +113,15 @@ static const struct alloc_ops *plugin_find(const char *path, struct problem *pro
     return NULL;
 }
 
-static const struct alloc_ops *plain_find(const char *name_or_path, struct problem *problem) {
+bool subject_is_plugin(const char *name_or_path) {
     size_t length = strlen(name_or_path);
-    bool is_path = strchr(name_or_path, '/') != NULL ||
-                   (length > 3 && strcmp(name_or_path + length - 3, ".so") == 0);
-    return is_path ? plugin_find(name_or_path, problem) : name_find(name_or_path, problem);
+    return strchr(name_or_path, '/') != NULL ||
+           (length > 3 && strcmp(name_or_path + length - 3, ".so") == 0);
+}
+
+static const struct alloc_ops *plain_find(const char *name_or_path, struct problem *problem) {
+    return subject_is_plugin(name_or_path) ? plugin_find(name_or_path, problem)
+                                           : name_find(name_or_path, problem);
 }
 
 /* ---- decorators ---- */

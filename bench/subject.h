@@ -23,8 +23,11 @@ struct subject {
     bool baseline;
 };
 
+/* The path of a plug-in contains a '/' or ends in ".so", decorated or not; all else is a name. */
+bool subject_is_plugin(const char *name_or_path);
+
 /* The allocator called name_or_path: what stands before a ':' (and contains no '/') is a decorator;
- * what contains a '/' or ends in ".so" is the path of a plug-in, all else a name. Returns NULL and
+ * the rest is the path of a plug-in or a name. Returns NULL and
  * *problem iff a name is unknown (the nearest is suggested) or its baseline is not installed, or
  * the file cannot be loaded, exports no heaprig_allocator, was built for another ABI or lacks a
  * required function, or the decorator does not fit the allocator, or more than DECORATOR_SLOT_MAX
