@@ -24,24 +24,24 @@
  * divides the block size and the address of the blocks, in the pool or a region with a block left.
  *
  * Each region is a box of its own. All functions are O(1), those that leave the pool for its
- * regions O(regions); init() and add_region() are O(blocks / 32), walk(), stats() and check()
+ * regions O(regions); init() and add_region() are O(blocks / 8), walk(), stats() and check()
  * O(blocks).
  */
 #include "area.h"
 
-enum { DEFAULT_BLOCK_BYTES = 64, LINK_BYTES = 4, BITS = 32 };
+enum { DEFAULT_BLOCK_BYTES = 64, LINK_BYTES = 4, BITS = 8 };
 
 enum { NO_BLOCK = 0 }; /* in links: the stack ends here */
 
 /* A box: the pool, or one of its regions. */
 struct alloc {
-    struct area area; /* unit_bytes is the block size */
-    uint64_t inverse; /* rule 3 */
-    uint64_t count;   /* blocks; as wide as an address so that both compare at once */
-    uint32_t twist;
+    struct area area;   /* unit_bytes is the block size */
     uint32_t free_head; /* top of the free stack, or NO_BLOCK */
+    uint32_t twist;     /* rule 3 */
+    uint64_t inverse;   /* rule 3; behind twist: one load of both on ARMv7 */
+    uint64_t count;     /* blocks */
     uint32_t fresh;     /* blocks 1 to fresh were never used */
-    uint32_t used[];    /* a bit for each block, and bit 0 */
+    uint8_t used[];     /* a bit for each block, and bit 0; bytes are found in one step */
 };
 
 _Static_assert(offsetof(struct alloc, used) == 52, "the same layout on every machine");
@@ -63,7 +63,7 @@ static uint64_t lead_bytes(uintptr_t begin, uint32_t count, uint32_t block_bytes
 }
 
 static uint64_t control_bytes(uint32_t count) {
-    return offsetof(struct alloc, used) + ((uint64_t)count / BITS + 1) * sizeof(uint32_t);
+    return offsetof(struct alloc, used) + ((uint64_t)count / BITS + 1);
 }
 
 /* As many blocks as fit; none if not even one does. Bisection, as there may be no divide
@@ -110,8 +110,14 @@ static bool block_used(const struct alloc *box, uint32_t number) {
     return (box->used[number / BITS] >> number % BITS & 1) != 0;
 }
 
+/* In the byte of the block's bit. */
+static uint32_t block_bit(uintptr_t number) {
+    return (uint32_t)1 << number % BITS;
+}
+
 static void block_set_used(struct alloc *box, uint32_t number) {
-    box->used[number / BITS] |= (uint32_t)1 << number % BITS;
+    ALLOC_ASSERT(number - 1 < box->count && !block_used(box, number));
+    box->used[number / BITS] |= (uint8_t)block_bit(number);
 }
 
 /* ---- boxes ---- */
@@ -124,36 +130,38 @@ static bool box_full(const struct alloc *box) {
     return box->free_head == NO_BLOCK && box->fresh == 0;
 }
 
-/* Takes the top of the free stack, which must not be empty. */
+/* Takes the top of the free stack. */
 static inline void *box_pop(struct alloc *box, uint32_t number) {
-    ALLOC_ASSERT(number - 1 < box->count && !block_used(box, number));
     uint32_t *block = block_at(box, number);
     box->free_head = *block;
     block_set_used(box, number);
     return block;
 }
 
-/* Takes any free block of a box that is not full. */
-static void *box_take(struct alloc *box) {
-    ALLOC_ASSERT(!box_full(box));
-    if (box->free_head != NO_BLOCK) {
-        return box_pop(box, box->free_head);
-    }
-    uint32_t number = box->fresh--;
+/* Takes the last of the blocks that were never used. */
+static inline void *box_open(struct alloc *box, uint32_t number) {
+    box->fresh = number - 1;
     block_set_used(box, number);
     return block_at(box, number);
 }
 
-/* Fills in all but the area. */
-static void box_format(struct alloc *box, uint32_t count) {
+/* Takes any free block of a box that is not full. */
+static void *box_take(struct alloc *box) {
+    ALLOC_ASSERT(!box_full(box));
+    return box->free_head != NO_BLOCK ? box_pop(box, box->free_head) : box_open(box, box->fresh);
+}
+
+/* Fills in all but the area; `zeroed`: the bits are 0 already. */
+static void box_format(struct alloc *box, uint32_t count, bool zeroed) {
     uint32_t block_bytes = box->area.unit_bytes;
     box->twist = (uint32_t)__builtin_ctz(block_bytes);
     box->inverse = odd_inverse(block_bytes >> box->twist);
     box->count = count;
     box->free_head = NO_BLOCK;
     box->fresh = count;
-    size_t bits_bytes = (size_t)control_bytes(count) - offsetof(struct alloc, used);
-    __builtin_memset(box->used, 0, bits_bytes);
+    if (!zeroed) {
+        __builtin_memset(box->used, 0, (size_t)control_bytes(count) - offsetof(struct alloc, used));
+    }
 }
 
 static struct alloc *membox_init(void *pool, size_t pool_bytes, const struct alloc_cfg *cfg) {
@@ -171,7 +179,7 @@ static struct alloc *membox_init(void *pool, size_t pool_bytes, const struct all
     }
     struct alloc *box = (struct alloc *)((uintptr_t)pool + geometry.lead);
     area_found(&box->area, pool_bytes, geometry.lead, block_bytes);
-    box_format(box, geometry.count);
+    box_format(box, geometry.count, cfg != NULL && cfg->zeroed);
     return box;
 }
 
@@ -185,7 +193,7 @@ static bool membox_add_region(struct alloc *a, void *mem, size_t bytes) {
     }
     struct alloc *box = (struct alloc *)((uintptr_t)mem + geometry.lead);
     area_insert(&a->area, &box->area, bytes, geometry.lead);
-    box_format(box, geometry.count);
+    box_format(box, geometry.count, false);
     return true;
 }
 
@@ -208,8 +216,8 @@ static void *membox_alloc_aligned(struct alloc *a, size_t bytes, size_t align) {
     return NULL;
 }
 
-/* The first box has no block on its free stack. */
-static __attribute__((noinline)) void *fresh_alloc(struct alloc *a) {
+/* The first box is full. */
+static __attribute__((noinline)) void *region_alloc(struct alloc *a) {
     return membox_alloc_aligned(a, 1, 1);
 }
 
@@ -218,7 +226,11 @@ static void *membox_alloc(struct alloc *a, size_t bytes) {
         return NULL;
     }
     uint32_t number = a->free_head;
-    return number != NO_BLOCK ? box_pop(a, number) : fresh_alloc(a);
+    if (number != NO_BLOCK) {
+        return box_pop(a, number);
+    }
+    number = a->fresh;
+    return number != 0 ? box_open(a, number) : region_alloc(a);
 }
 
 /* ---- giving back ---- */
@@ -232,21 +244,22 @@ static enum alloc_status block_find(const struct alloc *a, const void *p, struct
     }
     uintptr_t found = block_number(*box, p);
     *number = (uint32_t)found;
-    if (found > (*box)->count) {
+    if (found > (uintptr_t)(*box)->count) {
         return (uintptr_t)p % LINK_BYTES != 0 ? ALLOC_MISALIGNED : ALLOC_NOT_LIVE;
     }
     return block_used(*box, *number) ? ALLOC_OK : ALLOC_NOT_LIVE;
 }
 
 /* Ends the life of a block; false if it is not live. */
-static inline bool box_push(struct alloc *box, uint32_t number, void *block) {
-    uint32_t *word = &box->used[number / BITS];
-    if ((*word >> number % BITS & 1) == 0) {
-        return false;
+static inline bool box_push(struct alloc *box, uintptr_t number, void *block) {
+    uint32_t old = box->used[number / BITS];
+    uint32_t flipped = old ^ block_bit(number);
+    if (flipped > old) {
+        return false; /* the bit was clear */
     }
-    *word ^= (uint32_t)1 << number % BITS;
+    box->used[number / BITS] = (uint8_t)flipped;
     *(uint32_t *)block = box->free_head;
-    box->free_head = number;
+    box->free_head = (uint32_t)number;
     return true;
 }
 
@@ -263,7 +276,7 @@ static __attribute__((noinline)) enum alloc_status region_free(struct alloc *a, 
 
 static enum alloc_status membox_free(struct alloc *a, void *p) {
     uintptr_t number = block_number(a, p);
-    bool done = number <= a->count && box_push(a, (uint32_t)number, p);
+    bool done = number <= (uintptr_t)a->count && box_push(a, number, p);
     return done ? ALLOC_OK : region_free(a, p);
 }
 
