@@ -153,14 +153,17 @@ $(B)/freestanding.ok: $(alloc_o) tools/check_freestanding.sh tools/check_freesta
 .PHONY: test
 test: all $(tests)
 	@tools/run_tests.sh "$(RUN)" $(B) $(tests)
+	@$(if $(variant),,tools/gate_test.sh --plugin)
 
-## make test-full    whole traces, all sanitizers, ARMv7 and clang, long small worlds: however long it takes
+## make test-full    whole traces, all sanitizers, ARMv7 and clang, long small worlds, faults planted before the
+##                   gates: however long it takes
 .PHONY: test-full
 test-full:
 	$(MAKE) test HEAPRIG_FULL=1
 	$(MAKE) test HEAPRIG_FULL=1 SAN=address,undefined
 	$(MAKE) test HEAPRIG_FULL=1 ARCH=arm
-	$(MAKE) test CC=clang
+	$(MAKE) test check-frag CC=clang
+	$(MAKE) all && tools/gate_test.sh
 
 ## make tidy         style: lengths, licence lines, formatting
 .PHONY: tidy
@@ -200,7 +203,7 @@ gate_whole   := --only memory -o results/baseline/whole
 ## make check-frag   exact gate: memory, smallest pools and placement are those of results/baseline
 .PHONY: check-frag check-cost bless
 check-frag: all
-	$(B)/heaprig gate check --only memory,pools results/baseline
+	$(RUN) $(B)/heaprig gate check --only memory,pools results/baseline
 
 ## make check-cost   exact gate: no call takes 1 % more instructions than in results/baseline
 check-cost: all arm

@@ -36,7 +36,7 @@ enum { KEY_ONLY = 256, KEY_ARCH, KEY_TOLERANCE, KEY_FIXED };
 /* ---- options ---- */
 
 static const char *part_name(size_t index) {
-    return index < GATE_PARTS ? gate_part_name((enum gate_part)index) : NULL;
+    return index < GATE_PARTS ? gate_part_name(index) : NULL;
 }
 
 static const char *arch_name(size_t index) {

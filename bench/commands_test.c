@@ -146,6 +146,96 @@ START_TEST(bad_input_exits_2) {
 }
 END_TEST
 
+/* `sed -i SCRIPT FILE` in the test's folder. */
+static void edit(const char *script, const char *file) {
+    char command[512];
+    (void)snprintf(command, sizeof command, "sed -i '%s' %s/%s", script, folder, file);
+    ck_assert_int_eq(shell(command), 0);
+}
+
+#define GATE_INIT "gate init -a bestfit,buddy -t gen:embedded:1:2000 --only memory,pools -o @/gate "
+
+/* A baseline that says less than is true makes the truth worse, and so on. */
+START_TEST(gate_tells_worse_from_better) {
+    static const struct {
+        const char *init, *script;
+        int status;
+        const char *says;
+    } rows[] = {
+        {GATE_INIT, "s/nothing//", 0, "gate holds: 4 rows compared, 0 figures worse, 0 better, 0"},
+        {GATE_INIT, "/bestfit.*fit_bytes/s/\"fit_bytes\":[0-9]*/\"fit_bytes\":99/", 1,
+         "bestfit gen:embedded:1:2000 fit_bytes: 99 -> "},
+        {GATE_INIT, "s/\"fit_bytes\":/&9/", 0, "2 better"},
+        {GATE_INIT, "s/\"fit_bytes\":/&9/", 0, "to take new figures over: `heaprig gate init`"},
+        {GATE_INIT, "s/\"digest\":\"./&x/", 0, "2 changed"},
+        {GATE_INIT "--fixed-placement", "s/\"digest\":\"./&x/", 1, "2 changed (none may)"},
+        {GATE_INIT, "/allocator\":\"buddy/s/2000\"/2001\"/", 1, "is gone"},
+    };
+    if (meta_unfit_reason() != NULL) {
+        HEAPRIG(2, GATE_INIT);
+        SAYS(meta_unfit_reason());
+        return;
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        HEAPRIG(0, rows[i].init);
+        edit(rows[i].script, "gate/gate.json");
+        HEAPRIG(rows[i].status, "gate check @/gate");
+        SAYS(rows[i].says);
+    }
+    HEAPRIG(0, GATE_INIT);
+    SAYS("since the last baseline: ");
+}
+END_TEST
+
+START_TEST(gate_refuses_what_is_not_the_baseline) {
+    static const struct {
+        const char *script, *says;
+    } rows[] = {
+        {"s/\"format\": 1/\"format\": 0/", "gate.json:1: it has format 0, not 1; expected"},
+        {"s/\"format\"/\"form\"/", "gate.json:1: it has format 0"},
+        {"s/\"first\"/\"last\"/", "gate.json:1: Object item not found: first"},
+        {"s/\"high_water\"/\"low_water\"/", "part \"memory\": a row's \"high_water\" is missing"},
+        {"s/\"peak_live\":[0-9]*/\"peak_live\":\"\"/", "a row's \"peak_live\" is missing or odd"},
+        {"s/\"rows\"/\"cows\"/", "lacks \"tolerance_percent\" or \"rows\""},
+        {"s/\"parts\": ./\"parts\": [/", "gate.json:8: "},
+        {"s/\"memory\"/\"money\"/;s/\"pools\"/\"fools\"/", "no part has figures"},
+        {"s/\"arches\": .*\\]/\"arches\": [\"pdp11\"]/", "unknown architecture 'pdp11'"},
+        {"s/\"sha256\":\"......../\"sha256\":\"abcdefgh/", "gen:embedded:1:2000: its sha256 is "},
+        {"s/\"spec\":\"gen:embedded/\"spec\":\"gen:imbedded/", "imbedded"},
+        {"s/\\[\"bestfit\",/[\"worstfit\",/", "unknown allocator 'worstfit'"},
+        {"s/\\[\"bestfit\",/[\".\\/gone.so\",/", "./gone.so: no such file"},
+    };
+    HEAPRIG(2, "gate check @/missing");
+    SAYS("missing/gate.json");
+    HEAPRIG(2, "gate check");
+    HEAPRIG(2, "gate check @ @");
+    HEAPRIG(2, "gate guess @");
+    SAYS("expected one of: init check");
+    HEAPRIG(2, "gate init --only memory,cpu -t gen:lifo");
+    SAYS("'cpu', expected some of memory, pools, instructions");
+    HEAPRIG(2, "gate init --tolerance -1");
+    if (meta_unfit_reason() != NULL) {
+        return;
+    }
+    HEAPRIG(2, "gate init -a glibc -t gen:lifo:1:100 -o @/gate");
+    SAYS("glibc: takes memory from the system");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        HEAPRIG(0, GATE_INIT);
+        edit(rows[i].script, "gate/gate.json");
+        HEAPRIG(2, "gate check @/gate");
+        SAYS(rows[i].says);
+    }
+    HEAPRIG(0, GATE_INIT);
+    HEAPRIG(2, "gate check @/gate --only instructions");
+    SAYS("has no part 'instructions'");
+    HEAPRIG(0, "trace convert gen:lifo:1:100 @/my.txt");
+    HEAPRIG(0, "gate init -a bestfit -t @/my.txt --only memory -o @/gate");
+    edit("$d", "my.txt");
+    HEAPRIG(2, "gate check @/gate");
+    SAYS("my.txt: its sha256 is ");
+}
+END_TEST
+
 START_TEST(checked_finds_the_overlap) {
     char command[256];
     HEAPRIG(0, "bench --checked -a bestfit,membox -t gen:embedded:3:3000");
@@ -214,6 +304,8 @@ int main(void) {
     tcase_add_test(tcase, bench_measures_and_writes);
     tcase_add_test(tcase, fit_measures_and_writes);
     tcase_add_test(tcase, bad_input_exits_2);
+    tcase_add_test(tcase, gate_tells_worse_from_better);
+    tcase_add_test(tcase, gate_refuses_what_is_not_the_baseline);
     tcase_add_test(tcase, checked_finds_the_overlap);
     tcase_add_test(tcase, list_names_all);
     tcase_add_test(tcase, digests_are_the_machine_s_none);

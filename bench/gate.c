@@ -188,11 +188,11 @@ static const struct {
     [GATE_INSTRUCTIONS] = {"instructions", &cost_rows, instructions_measure},
 };
 
-const char *gate_part_name(enum gate_part part) {
+const char *gate_part_name(size_t part) {
     return parts[part].name;
 }
 
-const struct row_kind *gate_rows(enum gate_part part) {
+const struct row_kind *gate_rows(size_t part) {
     return parts[part].rows;
 }
 

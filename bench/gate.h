@@ -51,9 +51,9 @@ struct gate {
     json_t *meta; /* of the build that measured; NULL before */
 };
 
-/* The name of a part; the kind of its rows. */
-const char *gate_part_name(enum gate_part part);
-const struct row_kind *gate_rows(enum gate_part part);
+/* The name of a part, an enum gate_part; the kind of its rows. */
+const char *gate_part_name(size_t part);
+const struct row_kind *gate_rows(size_t part);
 
 /* Spells out gate->choice and takes the digest of each trace. The other members of *gate are the
  * caller's and zero where not set. False and *problem when a trace or an allocator cannot be loaded
