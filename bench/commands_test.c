@@ -197,7 +197,7 @@ START_TEST(gate_refuses_what_is_not_the_baseline) {
         {"s/\"high_water\"/\"low_water\"/", "part \"memory\": a row's \"high_water\" is missing"},
         {"s/\"peak_live\":[0-9]*/\"peak_live\":\"\"/", "a row's \"peak_live\" is missing or odd"},
         {"s/\"rows\"/\"cows\"/", "lacks \"tolerance_percent\" or \"rows\""},
-        {"s/\"parts\": ./\"parts\": [/", "gate.json:8: "},
+        {"s/\"parts\": ./\"parts\": [/", "gate.json:10: "},
         {"s/\"memory\"/\"money\"/;s/\"pools\"/\"fools\"/", "no part has figures"},
         {"s/\"arches\": .*\\]/\"arches\": [\"pdp11\"]/", "unknown architecture 'pdp11'"},
         {"s/\"sha256\":\"......../\"sha256\":\"abcdefgh/", "gen:embedded:1:2000: its sha256 is "},
