@@ -85,6 +85,12 @@ struct replay_observer oracle_observer(struct oracle *oracle);
 void oracle_before(struct oracle *oracle, const struct replay_event *event);
 bool oracle_after(struct oracle *oracle, const struct replay_event *event);
 
+/* Sends a misuse between two ops: hands `address` to free(), realloc(.., bytes) or usable(), if the
+ * allocator's capabilities say that it must be refused there, and makes an audit before and behind.
+ * True when it was refused and nothing changed, or when it was not sent. */
+enum oracle_call { ORACLE_CALL_FREE, ORACLE_CALL_REALLOC, ORACLE_CALL_USABLE };
+bool oracle_misuse(struct oracle *oracle, enum oracle_call call, uintptr_t address, size_t bytes);
+
 /* An audit now, to be made at the end of each run; then the verdict so far: NULL, or the sentence
  * (valid until the next call). */
 const char *oracle_audit(struct oracle *oracle);

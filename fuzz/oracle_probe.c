@@ -92,46 +92,38 @@ static const char *const probe_words[PROBE_KINDS] = {
     "a block freed long ago",
 };
 
-/* Hands the address to one of the three functions that take a payload; true when it refuses. */
-static bool probe_refused(struct oracle *oracle, uintptr_t address, const char **function) {
+/* What a function that takes a payload was sent. */
+struct misuse {
+    enum oracle_call call;
+    uintptr_t address;
+    size_t bytes; /* of a realloc */
+    const char *words;
+};
+
+/* Hands the address over; true when it is refused. */
+static bool misuse_refused(struct oracle *oracle, const struct misuse *misuse) {
     const struct alloc_ops *ops = oracle->config.ops;
     struct alloc *heap = oracle->config.heap;
-    uint64_t dice = random_below(&oracle->random, 4);
-    if (dice == 0 && ops->usable != NULL) {
-        *function = "usable()";
-        return ops->usable(heap, (const void *)address) == 0;
+    void *address = (void *)misuse->address;
+    switch (misuse->call) {
+    case ORACLE_CALL_USABLE:
+        return ops->usable == NULL || ops->usable(heap, address) == 0;
+    case ORACLE_CALL_REALLOC:
+        return ops->realloc == NULL || ops->realloc(heap, address, misuse->bytes) == NULL;
+    default:
+        return ops->free(heap, address) != ALLOC_OK;
     }
-    if (dice == 1 && ops->realloc != NULL) {
-        *function = "realloc()";
-        return ops->realloc(heap, (void *)address, 1 + random_below(&oracle->random, 64)) == NULL;
-    }
-    *function = "free()";
-    return ops->free(heap, (void *)address) != ALLOC_OK;
 }
 
-bool oracle_probe(struct oracle *oracle) {
-    uint32_t caps = oracle->config.ops->caps;
-    bool exact = caps & ALLOC_CAP_EXACT_MISUSE;
-    if ((!exact && !(caps & ALLOC_CAP_DETECTS_MISUSE)) || oracle->range_count == 0) {
-        return true;
-    }
-    enum probe_kind kind =
-        (enum probe_kind)(random_below(&oracle->random, exact ? PROBE_KINDS : PROBE_INTERIOR));
-    uintptr_t address = probe_address(oracle, kind);
-    const struct shadow *shadow = oracle_shadow(oracle);
-    uint32_t slot = shadow_overlap(shadow, address, 1);
-    bool inside = oracle_inside(oracle, address, 1);
-    bool stray = kind == PROBE_FOREIGN ? inside : !inside;
-    if (address == 0 || stray || (slot != SHADOW_NONE && shadow->blocks[slot].start == address)) {
-        return true;
-    }
-    bool had_state = oracle->state_digest_op == oracle->ops + 1;
+/* Sends the misuse; `had_state`: the last audit was sound and nothing happened since. */
+static bool misuse_judge(struct oracle *oracle, const struct misuse *misuse, bool had_state) {
+    static const char *const functions[] = {"free()", "realloc()", "usable()"};
     uint64_t state_before = oracle->state_digest;
-    const char *function;
     oracle->probes++;
-    if (!probe_refused(oracle, address, &function)) {
-        return oracle_fail(oracle, ORACLE_MISUSE_ACCEPTED, "%s took %s, offset %lld", function,
-                           probe_words[kind], oracle_offset(oracle, address));
+    if (!misuse_refused(oracle, misuse)) {
+        return oracle_fail(oracle, ORACLE_MISUSE_ACCEPTED, "%s took %s, offset %lld",
+                           functions[misuse->call], misuse->words,
+                           oracle_offset(oracle, misuse->address));
     }
     const char *found = "walk() or stats() differs";
     if (!oracle_audit_pass(oracle)) {
@@ -139,10 +131,107 @@ bool oracle_probe(struct oracle *oracle) {
             return false;
         }
         found = oracle_rule_words(oracle->rule);
-        oracle->rule = ORACLE_NONE; /* the audit before was sound, so the probe is to blame */
+        oracle->rule = ORACLE_NONE; /* the audit before was sound, so the misuse is to blame */
     } else if (!had_state || oracle->state_digest == state_before) {
         return true;
     }
     return oracle_fail(oracle, ORACLE_MISUSE_CHANGED, "%s refused %s, offset %lld; then %s",
-                       function, probe_words[kind], oracle_offset(oracle, address), found);
+                       functions[misuse->call], misuse->words,
+                       oracle_offset(oracle, misuse->address), found);
+}
+
+static bool misuse_is_asked_for(const struct oracle *oracle) {
+    uint32_t caps = oracle->config.ops->caps;
+    return (caps & (ALLOC_CAP_DETECTS_MISUSE | ALLOC_CAP_EXACT_MISUSE)) != 0 &&
+           oracle->range_count != 0;
+}
+
+static bool is_live_start(struct oracle *oracle, uintptr_t address) {
+    const struct shadow *shadow = oracle_shadow(oracle);
+    uint32_t slot = shadow_overlap(shadow, address, 1);
+    return slot != SHADOW_NONE && shadow->blocks[slot].start == address;
+}
+
+bool oracle_probe(struct oracle *oracle) {
+    if (!misuse_is_asked_for(oracle)) {
+        return true;
+    }
+    bool exact = oracle->config.ops->caps & ALLOC_CAP_EXACT_MISUSE;
+    enum probe_kind kind =
+        (enum probe_kind)(random_below(&oracle->random, exact ? PROBE_KINDS : PROBE_INTERIOR));
+    struct misuse misuse = {.address = probe_address(oracle, kind), .words = probe_words[kind]};
+    bool inside = oracle_inside(oracle, misuse.address, 1);
+    bool stray = kind == PROBE_FOREIGN ? inside : !inside;
+    if (misuse.address == 0 || stray || is_live_start(oracle, misuse.address)) {
+        return true;
+    }
+    switch (random_below(&oracle->random, 4)) {
+    case 0:
+        misuse.call = ORACLE_CALL_USABLE;
+        break;
+    case 1:
+        misuse.call = ORACLE_CALL_REALLOC;
+        misuse.bytes = 1 + random_below(&oracle->random, 64);
+        break;
+    default:
+        misuse.call = ORACLE_CALL_FREE;
+    }
+    return misuse_judge(oracle, &misuse, oracle->state_digest_op == oracle->ops + 1);
+}
+
+/* ---- misuse at an address of the caller's ---- */
+
+/* Which piece of the heap an address lies in. */
+struct place {
+    uintptr_t address;
+    struct alloc_piece piece; /* start NULL: not found yet */
+    bool is_last;             /* nothing but metadata follows it */
+};
+
+static bool place_visit(void *ctx, const struct alloc_piece *piece) {
+    struct place *place = ctx;
+    bool holds = place->address - (uintptr_t)piece->start < piece->bytes;
+    if (holds) {
+        place->piece = *piece;
+    }
+    place->is_last = holds || (place->is_last && piece->kind == ALLOC_PIECE_META);
+    return true;
+}
+
+/* Why the contract says that the address is always refused, or NULL when it does not. */
+static const char *misuse_class_a(struct oracle *oracle, uintptr_t address) {
+    if (!oracle_inside(oracle, address, 1)) {
+        return probe_words[PROBE_FOREIGN];
+    }
+    if (address % oracle->default_align != 0) {
+        return probe_words[PROBE_MISALIGNED];
+    }
+    for (size_t i = 0; i < ORACLE_FREED; i++) {
+        if (oracle->freed[i].bytes > 0 && oracle->freed[i].start == address) {
+            return probe_words[PROBE_DOUBLE_FREE];
+        }
+    }
+    struct place place = {.address = address};
+    if (oracle->config.ops->walk != NULL) {
+        oracle->config.ops->walk(oracle->config.heap, place_visit, &place);
+    }
+    if (place.piece.start == NULL || place.piece.kind == ALLOC_PIECE_LIVE) {
+        return NULL;
+    }
+    if (place.piece.kind == ALLOC_PIECE_META) {
+        return probe_words[PROBE_META];
+    }
+    return place.is_last && oracle->range_count == 1 ? probe_words[PROBE_WILDERNESS] : NULL;
+}
+
+bool oracle_misuse(struct oracle *oracle, enum oracle_call call, uintptr_t address, size_t bytes) {
+    if (!misuse_is_asked_for(oracle) || address == 0 || is_live_start(oracle, address)) {
+        return true;
+    }
+    struct misuse misuse = {call, address, bytes, misuse_class_a(oracle, address)};
+    if (misuse.words == NULL && (oracle->config.ops->caps & ALLOC_CAP_EXACT_MISUSE) != 0) {
+        misuse.words = "an address that is no block's";
+    }
+    return misuse.words == NULL ||
+           (oracle_audit_pass(oracle) && misuse_judge(oracle, &misuse, true));
 }

@@ -2,93 +2,68 @@
  *
  * regress_test.c - every bug that was fixed stays fixed
  *
- * Replays each file of corpus/regress on every own allocator, audited by the oracle after each op.
- * A trace does not say in which pool its bug showed, so pools of many sizes around the trace's peak
- * and at several misalignments are tried: 16 sizes from half the peak to five times it, and those a
- * file's comment names first of all as `# pool BYTES at OFFSET`.
+ * Runs each script of corpus/regress (script.h) on every own allocator, audited by the oracle after
+ * each op: in the pool that it names, and in pools of 16 more sizes from half the peak of its live
+ * bytes to five times that, at several misalignments.
  */
 #include "../bench/test_trace.h"
-#include "arena.h"
-#include "oracle.h"
+#include "runner.h"
 
 #include <check.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { SIZES = 16 };
 
 static glob_t files;
 
-static void pool_try(const struct alloc_ops *ops, const struct trace *trace, const char *file,
-                     size_t pool_bytes, size_t misalign) {
-    struct arena arena;
-    ck_assert(arena_open(&arena, pool_bytes, misalign));
-    arena_soil(&arena, ARENA_RANDOM, pool_bytes);
-    struct replay replay = {.ops = ops,
-                            .heap = ops->init(arena.pool, pool_bytes, NULL),
-                            .slots = calloc(trace->counts.slots, sizeof(void *)),
-                            .op = trace->ops,
-                            .op_count = trace->op_count};
-    ck_assert_ptr_nonnull(replay.slots);
-    if (replay.heap != NULL) {
-        const struct oracle_config config = {.ops = ops,
-                                             .heap = replay.heap,
-                                             .pool = arena.pool,
-                                             .pool_bytes = pool_bytes,
-                                             .guard_bytes = ARENA_GUARD,
-                                             .slot_count = trace->counts.slots,
-                                             .audit_every = 1,
-                                             .probe_every = 7,
-                                             .probe_seed = pool_bytes};
-        struct oracle *oracle = oracle_new(&config);
-        ck_assert_ptr_nonnull(oracle);
-        struct replay_observer observer = oracle_observer(oracle);
-        struct replay_result result;
-        replay.observers = &observer;
-        replay.observer_count = 1;
-        replay_run(&replay, &result);
-        const char *broken = oracle_audit(oracle);
-        ck_assert_msg(broken == NULL, "%s on %s in a pool of %zu bytes at %zu modulo %d: %s",
-                      ops->name, file, pool_bytes, misalign, ARENA_ALIGN, broken);
-        oracle_free(oracle);
+static uint32_t slots_of(const struct script *script) {
+    uint32_t slots = 0;
+    for (uint32_t i = 0; i < script->op_count; i++) {
+        slots = script->ops[i].slot >= slots ? script->ops[i].slot + 1 : slots;
     }
-    free(replay.slots);
-    arena_close(&arena);
+    return slots;
 }
 
-/* The pool that a comment `# pool BYTES at OFFSET` names; false when there is none. */
-static bool pool_named(const char *file, size_t *pool_bytes, size_t *misalign) {
-    char line[256];
-    bool found = false;
-    FILE *stream = fopen(file, "r");
-    ck_assert_ptr_nonnull(stream);
-    while (!found && fgets(line, sizeof line, stream) != NULL) {
-        found = sscanf(line, "# pool %zu at %zu", pool_bytes, misalign) == 2;
-    }
-    fclose(stream);
-    return found && *misalign < ARENA_ALIGN;
+static void pool_try(struct runner *runner, const struct alloc_ops *ops,
+                     const struct script *script, const char *file) {
+    const char *broken = runner_script(runner, script);
+    ck_assert_msg(broken == NULL, "%s on %s in a pool of %u bytes at %u modulo %d: %s", ops->name,
+                  file, script->setup.pool_bytes, script->setup.misalign, ARENA_ALIGN, broken);
 }
 
 START_TEST(stays_fixed) {
     const char *file = files.gl_pathv[_i];
-    struct trace trace;
+    struct script script;
     struct problem problem;
-    ck_assert_msg(trace_load(file, &trace, &problem), "%s", problem.text);
+    ck_assert_msg(script_load(file, &script, &problem), "%s", problem.text);
+    struct trace trace = test_trace_load(file);
+    const struct script_setup named = script.setup;
+    /* A script that asks for absurdly much has no peak to speak of. */
+    uint64_t peak = trace.counts.peak_live_bytes;
+    size_t sizes = peak < SCRIPT_POOL_MAX / 8 ? SIZES : 0;
+    uint64_t most = sizes > 0 ? peak * 6 + 4096 : 0;
     size_t count;
     const struct alloc_ops *const *ops = alloc_registry(&count);
     for (size_t a = 0; a < count; a++) {
-        size_t pool_bytes, misalign;
-        if (pool_named(file, &pool_bytes, &misalign)) {
-            pool_try(ops[a], &trace, file, pool_bytes, misalign);
+        struct runner *runner = runner_new(&(struct runner_config){
+            .ops = ops[a],
+            .audit_every = 1,
+            .slot_count = slots_of(&script),
+            .pool_max = most > named.pool_bytes ? (uint32_t)most : named.pool_bytes});
+        ck_assert_ptr_nonnull(runner);
+        script.setup = named;
+        pool_try(runner, ops[a], &script, file);
+        for (size_t size = 1; size <= sizes; size++) {
+            script.setup.pool_bytes = (uint32_t)(peak * (size + size * size / 8) / 8 + 512);
+            script.setup.misalign = (uint32_t)size * 1237 % 64;
+            pool_try(runner, ops[a], &script, file);
         }
-        for (size_t size = 1; size <= SIZES; size++) {
-            pool_bytes = (size_t)trace.counts.peak_live_bytes * (size + size * size / 8) / 8 + 512;
-            pool_try(ops[a], &trace, file, pool_bytes, size * 1237 % 64);
-        }
+        runner_free(runner);
     }
     trace_release(&trace);
+    script_close(&script);
 }
 END_TEST
 
