@@ -43,9 +43,9 @@ test_libs     := -lcheck -lsubunit -lrt
 
 folders := alloc trace bench fuzz vm los
 all_c   := $(wildcard $(addsuffix /*.c,$(folders)))
-# NAME_main.c is a program, NAME_test.c a test, NAME_preload.c and NAME_plugin.c are shared objects;
-# all else is the library.
-library_c := $(filter-out %_main.c %_test.c %_preload.c %_plugin.c,$(all_c))
+# NAME_main.c is a program, NAME_test.c a test, NAME_target.c a fuzz target, NAME_preload.c and
+# NAME_plugin.c are shared objects; all else is the library.
+library_c := $(filter-out %_main.c %_test.c %_target.c %_preload.c %_plugin.c,$(all_c))
 alloc_o   := $(patsubst %.c,$(B)/%.o,$(filter alloc/%,$(library_c)))
 library_o := $(patsubst %.c,$(B)/%.o,$(library_c))
 programs  := $(patsubst bench/%_main.c,$(B)/%,$(wildcard bench/*_main.c))
@@ -169,6 +169,20 @@ test-full:
 .PHONY: tidy
 tidy:
 	@tools/tidy.sh
+
+# ---- fuzzing ----
+# A build of its own: make ENGINE=libfuzzer SAN=address build/libfuzzer/address/fuzz_tlsf
+own_allocators := $(shell sed -n 's/^X(\(.*\))$$/\1/p' alloc/alloc_list.h)
+alloc_targets  := $(addprefix $(B)/fuzz_,$(own_allocators))
+
+$(B)/fuzz/alloc_target_%.o: fuzz/alloc_target.c | $(deps_ok)
+	@mkdir -p $(@D)
+	echo '  cc    $@'
+	$(CC) $(compile_flags) -DTARGET=$* -MMD -MP -c $< -o $@
+
+$(alloc_targets): $(B)/fuzz_%: $(B)/fuzz/alloc_target_%.o $(B)/libheaprig.a $(BASELINE_A)
+	echo '  link  $@'
+	$(CC) $(link_flags) -fsanitize=fuzzer $^ $(libs) -o $@
 
 # ---- measuring ----
 ## make bench        replay the corpus on every allocator: tables, results/latest, pictures in plots/out
