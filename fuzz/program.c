@@ -15,15 +15,7 @@ struct record {
 };
 
 /* The verbs and their odds, of 16. */
-enum verb {
-    VERB_ALLOC,
-    VERB_FREE,
-    VERB_ALIGNED,
-    VERB_MISUSE,
-    VERB_FILL,
-    VERB_DRAIN,
-    VERB_REGION
-};
+enum verb { VERB_ALLOC, VERB_FREE, VERB_ALIGNED, VERB_MISUSE, VERB_FILL, VERB_DRAIN, VERB_REGION };
 static const uint8_t verbs[16] = {
     VERB_ALLOC,  VERB_ALLOC, VERB_ALLOC, VERB_ALLOC,  VERB_ALLOC, VERB_FREE,
     VERB_FREE,   VERB_FREE,  VERB_FREE,  VERB_ALLOC,  VERB_ALLOC, VERB_ALIGNED,

@@ -5,7 +5,7 @@
  * One runner, one allocator, many runs: engines call it some hundred thousand times a second, so
  * memory is taken once and a run touches no more of it than its pool.
  *
- *   program ──resolve──► script ──replay──► allocator ──► oracle ──► verdict
+ *   program --resolve--> script --replay--> allocator --> oracle --> verdict
  *
  * Every run ends with all blocks freed in order of slots and an audit, so memory that got lost
  * shows.
