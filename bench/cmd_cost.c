@@ -6,6 +6,8 @@
 #include "output.h"
 #include "result_file.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,9 +29,11 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-    "Counts the instructions of every call of every allocator under QEMU.\v"
+    "Counts the instructions and steps of every call of every allocator under QEMU.\v"
     "Counts are exact, the same on every machine, and net of a call of an empty function; they are "
-    "instructions, not cycles. --arch arm needs the ARMv7 build (`make ARCH=arm`).\n\n"
+    "instructions, not cycles. Steps are how often a call ran the one instruction that it ran "
+    "most, "
+    "1 without a loop: they bound its work. --arch arm needs the ARMv7 build (`make ARCH=arm`).\n\n"
     "Examples:\n"
     "  heaprig cost -a tlsf,bestfit -t gen:embedded\n"
     "  heaprig cost --arch arm -t corpus/traces/armv7-lua.hrt";
@@ -55,16 +59,63 @@ static error_t option_parse(int key, char *text, struct argp_state *state) {
     }
 }
 
+/* A table of instructions for each kind of call, one of steps for all. */
 static const struct row_table tables[] = {
-    {.title = "instructions of an allocating call: mean/largest",
+    {.title = "instructions of malloc: mean/p99.9/largest",
      .value = "alloc_mean",
-     .second = "alloc_max",
+     .second = "alloc_p999",
+     .third = "alloc_max",
      .floor = 1},
-    {.title = "instructions of a free: mean/largest",
+    {.title = "instructions of free: mean/p99.9/largest",
      .value = "free_mean",
-     .second = "free_max",
+     .second = "free_p999",
+     .third = "free_max",
+     .floor = 1},
+    {.title = "most steps of a malloc/realloc/free: how often it ran one and the same instruction",
+     .value = "alloc_steps_max",
+     .second = "realloc_steps_max",
+     .third = "free_steps_max",
+     .plain = true,
      .floor = 1},
 };
+
+static const struct cost_row *costliest(const struct cost_result *result, const char *allocator,
+                                        enum cost_kind kind) {
+    const struct cost_row *most = NULL;
+    for (size_t i = 0; i < result->row_count; i++) {
+        const struct cost_row *row = &result->rows[i];
+        if (strcmp(row->allocator, allocator) == 0 && row->call[kind].calls > 0 &&
+            (most == NULL || row->call[kind].max > most->call[kind].max)) {
+            most = row;
+        }
+    }
+    return most;
+}
+
+/* Names each allocator's costliest call of each kind. */
+static void costliest_print(const struct cost_result *result, const struct selection *selection) {
+    printf("\ncostliest calls\n%-16s %-8s %12s  %-20s %8s %12s\n", "allocator", "call",
+           "instructions", "trace", "op", "bytes");
+    for (size_t a = 0; a < selection->allocator_count; a++) {
+        for (int kind = 0; kind < COST_KINDS; kind++) {
+            const char *name = selection->ops[a]->name;
+            const struct cost_row *row = costliest(result, name, (enum cost_kind)kind);
+            if (row != NULL) {
+                const struct row_cost *call = &row->call[kind];
+                printf("%-16s %-8s %12" PRIu64 "  %-20s %8" PRIu64 " %12" PRIu64 "\n", name,
+                       cost_kind_names[kind], call->max, row->trace, call->max_op, call->max_bytes);
+            }
+        }
+    }
+}
+
+static bool tables_print(const struct output_choice *output, const struct row_set *set) {
+    bool printed = true;
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        printed &= rows_print(set, &tables[i]);
+    }
+    return printed & output_columns_print(output, set);
+}
 
 static int cost_run(const struct cost_options *o, const struct selection *selection) {
     struct problem problem;
@@ -81,8 +132,10 @@ static int cost_run(const struct cost_options *o, const struct selection *select
     json_t *meta = meta_new();
     bool fine = rows_write(&set, meta, o->output.folder, &problem);
     json_decref(meta);
-    fine = fine && rows_print(&set, &tables[0]) && rows_print(&set, &tables[1]) &&
-           output_columns_print(&o->output, &set);
+    if (fine && !tables_print(&o->output, &set)) {
+        fine = problem_set(&problem, "cannot print the tables");
+    }
+    costliest_print(&result, selection);
     free(result.rows);
     return fine ? CLI_FINE : cli_problem(&problem);
 }

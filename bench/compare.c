@@ -94,8 +94,8 @@ static void exact_compare(const struct column *column, const struct row_kind *ki
         return;
     }
     /* A figure that is no longer known cannot be shown to hold. */
-    bool worse = column->role == COLUMN_LESS && !(after < before) && !isnan(before);
-    bool better = column->role == COLUMN_LESS && after < before;
+    bool worse = column->role != COLUMN_SAME && !(after < before) && !isnan(before);
+    bool better = column->role != COLUMN_SAME && after < before;
     char texts[2][NUMBER_BYTES];
     fprintf(how->out, "%s: %s -> %s (%+.2f %%)%s\n", column->key,
             number_text(column, before, texts[0]), number_text(column, after, texts[1]),
@@ -139,7 +139,8 @@ static void pair_compare(const struct row_kind *kind, const void *old, const voi
     counts->pairs++;
     for (size_t c = 0; c < kind->column_count; c++) {
         const struct column *column = &kind->columns[c];
-        bool exact = column->role == COLUMN_LESS || column->role == COLUMN_SAME;
+        bool exact = column->role == COLUMN_LESS || column->role == COLUMN_STRICT ||
+                     column->role == COLUMN_SAME;
         if (exact && row_exact(kind, old)) {
             exact_compare(column, kind, old, new, how, counts);
         } else if (column->role == COLUMN_TIMED) {

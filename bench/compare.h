@@ -25,7 +25,7 @@ struct compare_counts {
 
 struct compare_how {
     FILE *out;                /* a line is written for each difference */
-    double tolerance_percent; /* an exact figure may get worse by that much; then it is no line */
+    double tolerance_percent; /* COLUMN_LESS may get worse by that much; then it is no line */
 };
 
 /* From `old` to `new`, both of one kind. Adds to *counts. */

@@ -6,6 +6,7 @@
 #include "null_alloc.h"
 #include "stage.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -159,25 +160,30 @@ static bool copy_run(const char *arch, const char *counts, const struct selectio
     return true;
 }
 
-/* Instructions of one kind of call in one section. */
+/* The calls of one kind in one section, as tools/qemu_insn.c writes them. */
 struct cost_line {
     unsigned section;
     char kind[16];
-    uint64_t ops, sum, p50, p99, p999, max, max_op;
+    uint64_t ops, sum, p50, p99, p999, max, max_op, steps_sum, steps_max, steps_max_op;
 };
 
 static bool line_parse(const char *text, struct cost_line *line) {
     return sscanf(text,
                   "%u %15s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-                  " %" SCNu64,
+                  " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
                   &line->section, line->kind, &line->ops, &line->sum, &line->p50, &line->p99,
-                  &line->p999, &line->max, &line->max_op) == 9;
+                  &line->p999, &line->max, &line->max_op, &line->steps_sum, &line->steps_max,
+                  &line->steps_max_op) == 12;
 }
 
-static struct row_cost *row_part(struct cost_row *row, const char *kind) {
-    return strcmp(kind, "alloc") == 0  ? &row->alloc
-           : strcmp(kind, "free") == 0 ? &row->free
-                                       : &row->realloc;
+static struct row_cost *row_call(struct cost_row *row, const char *kind) {
+    for (size_t i = 0; i < COST_KINDS; i++) {
+        if (strcmp(kind, cost_kind_names[i]) == 0) {
+            return &row->call[i];
+        }
+    }
+    assert(!"the plugin knows no other kinds");
+    return NULL;
 }
 
 static uint64_t net_of(uint64_t count, uint64_t null_count) {
@@ -193,7 +199,34 @@ static struct row_cost line_net(const struct cost_line *line, uint64_t null_coun
         .p999 = net_of(line->p999, null_count),
         .max = net_of(line->max, null_count),
         .max_op = line->max_op,
+        .steps_mean = (double)line->steps_sum / (double)line->ops,
+        .steps_max = line->steps_max,
+        .steps_max_op = line->steps_max_op,
     };
+}
+
+/* What op `index` asked for; of a free, what was last asked for its slot. */
+static uint64_t op_bytes(const struct trace *trace, size_t index) {
+    uint32_t slot = trace->ops[index].slot;
+    while (index > 0 && (trace->ops[index].kind == OP_FREE || trace->ops[index].slot != slot)) {
+        index--;
+    }
+    return trace->ops[index].bytes;
+}
+
+static void row_name(struct cost_row *row, const struct alloc_ops *ops, const char *arch,
+                     const struct trace *trace) {
+    (void)snprintf(row->allocator, sizeof row->allocator, "%s", ops->name);
+    (void)snprintf(row->trace, sizeof row->trace, "%s", trace->name);
+    (void)snprintf(row->trace_sha256, sizeof row->trace_sha256, "%s", trace->sha256);
+    (void)snprintf(row->arch, sizeof row->arch, "%s",
+                   strcmp(arch, "arm") == 0 ? "armv7" : "x86_64");
+    row->ops = trace->op_count;
+    for (size_t i = 0; i < COST_KINDS; i++) {
+        if (row->call[i].calls > 0) {
+            row->call[i].max_bytes = op_bytes(trace, (size_t)row->call[i].max_op);
+        }
+    }
 }
 
 static bool rows_name(const struct selection *selection, const char *arch, struct cost_row *rows,
@@ -204,13 +237,7 @@ static bool rows_name(const struct selection *selection, const char *arch, struc
             return false;
         }
         for (size_t a = 0; a < selection->allocator_count; a++) {
-            struct cost_row *row = &rows[t * selection->allocator_count + a];
-            (void)snprintf(row->allocator, sizeof row->allocator, "%s", selection->ops[a]->name);
-            (void)snprintf(row->trace, sizeof row->trace, "%s", trace.name);
-            (void)snprintf(row->trace_sha256, sizeof row->trace_sha256, "%s", trace.sha256);
-            (void)snprintf(row->arch, sizeof row->arch, "%s",
-                           strcmp(arch, "arm") == 0 ? "armv7" : "x86_64");
-            row->ops = trace.op_count;
+            row_name(&rows[t * selection->allocator_count + a], selection->ops[a], arch, &trace);
         }
         trace_release(&trace);
     }
@@ -230,10 +257,10 @@ static void counts_read(FILE *file, const struct selection *selection, struct co
             continue;
         }
         if (place == 0) {
-            *row_part(&null_row, line.kind) = line_net(&line, 0);
+            *row_call(&null_row, line.kind) = line_net(&line, 0);
         } else {
             struct cost_row *row = &rows[trace * selection->allocator_count + place - 1];
-            *row_part(row, line.kind) = line_net(&line, row_part(&null_row, line.kind)->p50);
+            *row_call(row, line.kind) = line_net(&line, row_call(&null_row, line.kind)->p50);
         }
     }
 }
@@ -242,7 +269,11 @@ static void counts_read(FILE *file, const struct selection *selection, struct co
 static size_t rows_pack(struct cost_row *rows, size_t count) {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (rows[i].alloc.calls > 0) {
+        uint64_t calls = 0;
+        for (size_t kind = 0; kind < COST_KINDS; kind++) {
+            calls += rows[i].call[kind].calls;
+        }
+        if (calls > 0) {
             rows[kept++] = rows[i];
         }
     }
@@ -255,20 +286,16 @@ bool cost_measure(const char *arch, const struct selection_choice *choice,
     size_t count = selection->trace_count * selection->allocator_count;
     char counts[] = "/tmp/heaprig-cost-XXXXXX";
     int descriptor = mkstemp(counts);
+    FILE *file = descriptor >= 0 ? fdopen(descriptor, "r") : NULL;
     *result = (struct cost_result){calloc(count, sizeof *result->rows), 0};
-    if (descriptor < 0 || result->rows == NULL) {
+    if (file == NULL || result->rows == NULL) {
         return problem_set(problem, "%s: %s", counts, strerror(errno));
     }
-    FILE *file = NULL;
-    bool fine = copy_run(arch, counts, choice, problem) &&
-                rows_name(selection, arch, result->rows, problem);
-    if (fine && (file = fdopen(descriptor, "r")) != NULL) {
-        counts_read(file, selection, result->rows);
-        result->row_count = rows_pack(result->rows, count);
-        fclose(file);
-    } else {
-        close(descriptor);
-    }
+    bool fine = copy_run(arch, counts, choice, problem);
+    counts_read(file, selection, result->rows);
+    fine = fine && rows_name(selection, arch, result->rows, problem);
+    result->row_count = rows_pack(result->rows, count);
+    fclose(file);
     (void)unlink(counts);
     if (!fine) {
         free(result->rows);

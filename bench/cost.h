@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * cost.h - instructions per call, exact, on x86-64 and on ARMv7
+ * cost.h - instructions and steps per call, exact, on x86-64 and on ARMv7
  *
  * The program runs a second copy of itself (for ARMv7: the cross-compiled one) under QEMU's user
  * mode with the plugin tools/qemu_insn.c, which counts instructions between marks. The copy replays
  * every trace on every allocator, a section each, the null allocator first; what the null
- * allocator's calls take is subtracted. Counts are instructions, not cycles, and the same on every
+ * allocator's calls take is subtracted from instructions. What steps are: tools/qemu_insn.c. Counts
+ * are instructions, not cycles, and the same on every
  * machine.
  */
 #ifndef HEAPRIG_COST_H

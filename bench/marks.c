@@ -9,6 +9,7 @@
 
 MARK(mark_section)
 MARK(mark_alloc)
-MARK(mark_free)
+MARK(mark_aligned)
 MARK(mark_realloc)
+MARK(mark_free)
 MARK(mark_end)

@@ -83,7 +83,8 @@ bool output_columns_print(const struct output_choice *choice, const struct row_s
         if (column_named(column, choice->columns)) {
             const struct row_table table = {.title = column->key,
                                             .value = column->key,
-                                            .plain = column->role != COLUMN_LESS,
+                                            .plain = column->role != COLUMN_LESS &&
+                                                     column->role != COLUMN_STRICT,
                                             .floor = 0.001};
             printed &= rows_print(set, &table);
         }

@@ -127,14 +127,23 @@ ALWAYS_INLINE void slot_free(const struct replay *r, const struct mode mode,
         clock_end(mode, begin, ticks);
         result->misuses += event->status != ALLOC_OK;
         r->slots[event->op->slot] = NULL;
+    } else if (mode.watch == WATCH_MARKED) {
+        mark_end();
     }
+}
+
+/* The mark that stands before a request. */
+ALWAYS_INLINE void (*request_mark(const struct op *op))(void) {
+    return op->kind == OP_REALLOC   ? mark_realloc
+           : op->kind == OP_ALIGNED ? mark_aligned
+                                    : mark_alloc;
 }
 
 ALWAYS_INLINE void slot_fill(const struct replay *r, const struct mode mode,
                              struct replay_event *event, uint32_t *ticks,
                              struct replay_result *result) {
     const struct op *op = event->op;
-    uint64_t begin = clock_begin(mode, op->kind == OP_REALLOC ? mark_realloc : mark_alloc);
+    uint64_t begin = clock_begin(mode, request_mark(op));
     void *payload = __builtin_expect(op->kind <= OP_CALLOC, 1)
                         ? r->ops->alloc(r->heap, event->bytes)
                         : rare_call(r, op, event->old_payload, event->bytes);

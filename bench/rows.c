@@ -33,14 +33,18 @@
         PART(row, prefix "_internal", member.internal, COLUMN_INFO),                               \
         PART(row, prefix "_external", member.external, COLUMN_INFO)
 
-#define COST_COUNT(prefix, part, member, role)                                                     \
-    { prefix #member, COLUMN_COUNT, role, offsetof(struct cost_row, part.member), 0 }
-#define COST(prefix, part)                                                                         \
-    COST_COUNT(prefix, part, calls, COLUMN_CONTEXT),                                               \
-        PART(cost_row, prefix "mean", part.mean, COLUMN_LESS),                                     \
-        COST_COUNT(prefix, part, p50, COLUMN_INFO), COST_COUNT(prefix, part, p99, COLUMN_INFO),    \
-        COST_COUNT(prefix, part, p999, COLUMN_LESS), COST_COUNT(prefix, part, max, COLUMN_LESS),   \
-        COST_COUNT(prefix, part, max_op, COLUMN_INFO)
+#define COST_COUNT(prefix, kind, member, role)                                                     \
+    { prefix #member, COLUMN_COUNT, role, offsetof(struct cost_row, call[kind].member), 0 }
+#define COST(prefix, kind)                                                                         \
+    COST_COUNT(prefix, kind, calls, COLUMN_CONTEXT),                                               \
+        PART(cost_row, prefix "mean", call[kind].mean, COLUMN_LESS),                               \
+        COST_COUNT(prefix, kind, p50, COLUMN_INFO), COST_COUNT(prefix, kind, p99, COLUMN_INFO),    \
+        COST_COUNT(prefix, kind, p999, COLUMN_LESS), COST_COUNT(prefix, kind, max, COLUMN_LESS),   \
+        COST_COUNT(prefix, kind, max_op, COLUMN_INFO),                                             \
+        COST_COUNT(prefix, kind, max_bytes, COLUMN_INFO),                                          \
+        PART(cost_row, prefix "steps_mean", call[kind].steps_mean, COLUMN_STRICT),                 \
+        COST_COUNT(prefix, kind, steps_max, COLUMN_STRICT),                                        \
+        COST_COUNT(prefix, kind, steps_max_op, COLUMN_INFO)
 
 static const struct column bench_columns[] = {
     TEXT(bench_row, allocator, COLUMN_KEY),
@@ -91,15 +95,18 @@ static const struct column fit_columns[] = {
 const struct row_kind fit_rows = {"fit", sizeof(struct fit_row),
                                   sizeof fit_columns / sizeof fit_columns[0], fit_columns};
 
+const char *const cost_kind_names[COST_KINDS] = {"alloc", "aligned", "realloc", "free"};
+
 static const struct column cost_columns[] = {
     TEXT(cost_row, allocator, COLUMN_KEY),
     TEXT(cost_row, trace, COLUMN_KEY),
     TEXT(cost_row, trace_sha256, COLUMN_CONTEXT),
     TEXT(cost_row, arch, COLUMN_KEY),
     COUNT(cost_row, ops, COLUMN_CONTEXT),
-    COST("alloc_", alloc),
-    COST("realloc_", realloc),
-    COST("free_", free),
+    COST("alloc_", COST_ALLOC),
+    COST("aligned_", COST_ALIGNED),
+    COST("realloc_", COST_REALLOC),
+    COST("free_", COST_FREE),
 };
 
 const struct row_kind cost_rows = {"cost", sizeof(struct cost_row),
@@ -168,7 +175,8 @@ static json_t *cell_to_json(const struct column *column, const void *row) {
 
 bool rows_compared(const struct column *column) {
     return column->role == COLUMN_KEY || column->role == COLUMN_CONTEXT ||
-           column->role == COLUMN_LESS || column->role == COLUMN_SAME;
+           column->role == COLUMN_LESS || column->role == COLUMN_STRICT ||
+           column->role == COLUMN_SAME;
 }
 
 json_t *rows_to_json(const struct row_set *set, enum rows_columns which) {

@@ -34,6 +34,7 @@ enum column_role {
     COLUMN_KEY,     /* rows with equal keys belong together */
     COLUMN_CONTEXT, /* when it differs, the rows cannot be compared */
     COLUMN_LESS,    /* exact, less is better */
+    COLUMN_STRICT,  /* the same, but no tolerance excuses more */
     COLUMN_SAME,    /* exact, a change is worth a line, neither better nor worse */
     COLUMN_TIMED,   /* noisy: compared as ratios of ranges */
     COLUMN_INFO,    /* not compared */
@@ -110,11 +111,17 @@ struct fit_row {
     double floor_ratio;
 };
 
-/* Instructions of the calls of one kind; max_op is the index of the costliest among all calls. */
+enum cost_kind { COST_ALLOC, COST_ALIGNED, COST_REALLOC, COST_FREE, COST_KINDS };
+
+/* The calls of one kind. */
 struct row_cost {
     uint64_t calls;
-    double mean;
-    uint64_t p50, p99, p999, max, max_op;
+    double mean; /* instructions */
+    uint64_t p50, p99, p999, max;
+    uint64_t max_op;    /* index in the trace of the first call that took max */
+    uint64_t max_bytes; /* what it asked for, or what it freed */
+    double steps_mean;  /* steps: how often the call ran the one instruction that it ran most */
+    uint64_t steps_max, steps_max_op;
 };
 
 /* Instructions per call of one allocator on one trace, net of an empty function's. */
@@ -124,8 +131,11 @@ struct cost_row {
     char trace_sha256[65];
     char arch[32]; /* of the code that was counted */
     uint64_t ops;
-    struct row_cost alloc, realloc, free;
+    struct row_cost call[COST_KINDS];
 };
+
+/* alloc, aligned, realloc, free: as columns begin. */
+extern const char *const cost_kind_names[COST_KINDS];
 
 extern const struct row_kind bench_rows;
 extern const struct row_kind cost_rows;
@@ -192,6 +202,7 @@ struct row_table {
     const char *title;  /* figure and unit */
     const char *value;  /* key of the column shown, compared and averaged */
     const char *second; /* NULL, or key of a column shown behind it: VALUE/SECOND */
+    const char *third;  /* NULL, or key of another behind that: VALUE/SECOND/THIRD */
     const char *first;  /* NULL, or key of a column shown once per trace, before allocators */
     const char *first_title;
     const char *mark; /* NULL, or key of a column; where it is less than the value, '~' is added */

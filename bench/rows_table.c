@@ -19,13 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELL_BYTES = 48, MATRIX_NAMES_MAX = 256 };
+enum { CELL_BYTES = 80, MATRIX_NAMES_MAX = 256 };
 
 /* Rows by trace and allocator, both in order of appearance. */
 struct matrix {
     const struct row_set *set;
     const struct row_table *table;
-    const struct column *allocator, *trace, *value, *second, *first, *mark;
+    const struct column *allocator, *trace, *value, *behind[2], *first, *mark;
     const struct column *failures, *refusals; /* NULL where the rows have none */
     const char *allocators[MATRIX_NAMES_MAX];
     const char *traces[MATRIX_NAMES_MAX];
@@ -56,7 +56,8 @@ static void matrix_fill(struct matrix *m, const struct row_set *set,
                          .allocator = column_or_null(set->kind, "allocator"),
                          .trace = column_or_null(set->kind, "trace"),
                          .value = column_or_null(set->kind, table->value),
-                         .second = column_or_null(set->kind, table->second),
+                         .behind = {column_or_null(set->kind, table->second),
+                                    column_or_null(set->kind, table->third)},
                          .first = column_or_null(set->kind, table->first),
                          .mark = column_or_null(set->kind, table->mark),
                          .failures = rows_column(set->kind, "failures"),
@@ -110,19 +111,22 @@ static void number_format(const struct column *column, char *text, size_t room, 
 
 static void cell_format(const struct matrix *m, const void *row, bool least, char *text) {
     char value[20] = "-";
-    char second[20] = "";
+    char behind[2][20] = {"", ""};
     if (row != NULL) {
         number_format(m->value, value, sizeof value, rows_number(m->value, row));
     }
-    if (row != NULL && m->second != NULL) {
-        second[0] = '/';
-        number_format(m->second, second + 1, sizeof second - 1, rows_number(m->second, row));
+    for (int i = 0; i < 2; i++) {
+        if (row != NULL && m->behind[i] != NULL) {
+            behind[i][0] = '/';
+            number_format(m->behind[i], behind[i] + 1, sizeof behind[i] - 1,
+                          rows_number(m->behind[i], row));
+        }
     }
     bool marked =
         row != NULL && m->mark != NULL && rows_number(m->mark, row) < rows_number(m->value, row);
     bool partial = row_partial(m, row);
-    (void)snprintf(text, CELL_BYTES, "%s%s%s%s%s%s", partial ? "(" : "", value, second,
-                   partial ? ")" : "", marked ? "~" : "",
+    (void)snprintf(text, CELL_BYTES, "%s%s%s%s%s%s%s", partial ? "(" : "", value, behind[0],
+                   behind[1], partial ? ")" : "", marked ? "~" : "",
                    m->table->plain ? ""
                    : least         ? " *"
                                    : "  ");

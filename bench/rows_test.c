@@ -111,6 +111,24 @@ static char *text_read(const char *path) {
     return text;
 }
 
+/* Instructions vary a little with the code around them; steps say whether work is bounded. */
+START_TEST(tolerance_is_for_instructions_not_for_steps) {
+    struct cost_row before = {.allocator = "a", .trace = "t", .arch = "x86_64"};
+    before.call[COST_FREE] = (struct row_cost){.calls = 9, .max = 1000, .steps_max = 1000};
+    struct cost_row after = before;
+    after.call[COST_FREE].max = after.call[COST_FREE].steps_max = 1001;
+    const struct row_set old = {.kind = &cost_rows, .rows = &before, .row_count = 1};
+    const struct row_set new = {.kind = &cost_rows, .rows = &after, .row_count = 1};
+    struct compare_counts counts = {0};
+    compare_rows(&old, &new, &(struct compare_how){.out = stdout, .tolerance_percent = 1}, &counts);
+    ck_assert_uint_eq(counts.worse, 1);
+    compare_rows(&old, &new, &(struct compare_how){.out = stdout}, &counts);
+    ck_assert_uint_eq(counts.worse, 1 + 2);
+    compare_rows(&new, &old, &(struct compare_how){.out = stdout}, &counts);
+    ck_assert_uint_eq(counts.better, 2);
+}
+END_TEST
+
 /* Whoever adds a column says there what it means. */
 START_TEST(every_column_is_explained) {
     static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows};
@@ -289,6 +307,7 @@ int main(void) {
     suite_add_tcase(suite, tcase);
     tcase_add_checked_fixture(tcase, folder_make, folder_drop);
     tcase_add_test(tcase, rows_are_read_as_written);
+    tcase_add_test(tcase, tolerance_is_for_instructions_not_for_steps);
     tcase_add_test(tcase, every_column_is_explained);
     tcase_add_test(tcase, json_has_the_promised_keys);
     tcase_add_test(tcase, damaged_results_are_refused);

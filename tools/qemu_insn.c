@@ -1,24 +1,34 @@
 /* SPDX-License-Identifier: MIT
  *
- * qemu_insn.c - a QEMU plugin that counts instructions between marks
+ * qemu_insn.c - a QEMU plugin that counts instructions and steps between marks
  *
  * The emulated program calls empty functions as marks (bench/marks.h):
  *
  *   mark_section()                      a new run starts: counts so far are written out
- *   mark_alloc() | mark_free() | mark_realloc() ... mark_end()
- *                                       one operation of that kind; the difference of the
- * instruction count is filed under the kind
+ *   mark_alloc() | mark_aligned() | mark_realloc() | mark_free() ... mark_end()
+ *                                       one operation of that kind
+ *   mark_end() alone                    an operation that called nothing: only its index counts
+ *
+ * Steps say how often loops went round: of all places where the operation's code branches, the one
+ * reached most often was reached that many times; 1 where no loop went round. So work is bounded if
+ * steps are: no instruction runs more often than `steps`. The count follows from the source's
+ * loops, not from how a compiler lays them out, as a count of jumps backwards would: compilers put
+ * unlikely code behind a function and jump back from there. What the C library does is left out, so
+ * copying a block is one step.
  *
  * At each section and at the end one line per kind goes to the file given as `out=FILE`:
  *
- *   section kind ops sum p50 p99 p999 max max_op
+ *   section kind ops sum p50 p99 p999 max max_op steps_sum steps_max steps_max_op
  *
- * with max_op the index of the operation within its section. Counts are instructions, not cycles,
- * and are the same from run to run. The plugin's functions are declared here because Debian ships
- * QEMU without its plugin header; QEMU checks the interface's version when it loads the plugin.
+ * with max_op the index within the section of the first operation that took `max`. Counts are
+ * instructions, not cycles, and are the same from run to run. The plugin's functions are declared
+ * here because Debian ships QEMU without its plugin header; QEMU checks the interface's version
+ * when it loads the plugin.
  */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef uint64_t plugin_id;
@@ -36,19 +46,21 @@ void qemu_plugin_register_atexit_cb(plugin_id id, void (*ended)(plugin_id, void 
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
 const char *qemu_plugin_insn_symbol(const struct qemu_plugin_insn *insn);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *insn);
 int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
 
 __attribute__((visibility("default"))) extern int qemu_plugin_version;
 int qemu_plugin_version = 1;
 
-enum { KINDS = 3, COUNT_MAX = 1 << 16 };
-enum mark { MARK_ALLOC, MARK_FREE, MARK_REALLOC, MARK_END, MARK_SECTION, MARKS };
+enum { KINDS = 4, COUNT_MAX = 1 << 16 };
+enum mark { MARK_ALLOC, MARK_ALIGNED, MARK_REALLOC, MARK_FREE, MARK_END, MARK_SECTION, MARKS };
 
-static const char *const mark_names[MARKS] = {"mark_alloc", "mark_free", "mark_realloc", "mark_end",
-                                              "mark_section"};
+static const char *const mark_names[MARKS] = {"mark_alloc", "mark_aligned", "mark_realloc",
+                                              "mark_free",  "mark_end",     "mark_section"};
 
 struct tally {
-    uint64_t ops, sum, max, max_op;
+    uint64_t ops, sum, max, max_op, steps_sum, steps_max, steps_max_op;
     uint64_t of_count[COUNT_MAX]; /* operations that took so many instructions; the last: or more */
 };
 
@@ -57,8 +69,78 @@ static uint64_t instructions;
 static uint64_t begin_instructions;
 static uint64_t op_index;
 static unsigned section;
-static enum mark kind_running;
+static enum mark kind_running = MARK_END; /* MARK_END: between operations */
 static FILE *out;
+
+/* ---- steps ---- */
+
+/* Where a translated block ends: a branch, but for blocks cut at a page's end. Blocks that enter a
+ * loop and those that stay in it end at the same branch, so the place is what is counted. */
+struct place {
+    uint64_t address; /* 0: unused */
+    uint64_t call;    /* the operation that reached it last */
+    uint64_t times;   /* and how often it did */
+};
+
+enum { PLACES = 1 << 18 };
+static struct place places[PLACES]; /* by hash of the address; QEMU keeps pointers to them */
+static size_t place_count;
+static uint64_t call; /* number of the running operation, over all sections; from 1 */
+static uint64_t steps;
+
+static struct place *place_of(uint64_t address) {
+    uint64_t i = address * UINT64_C(0x9E3779B97F4A7C15) >> 40;
+    while (places[i %= PLACES].address != address) {
+        if (places[i].address == 0) {
+            if (++place_count > PLACES / 2) {
+                fputs("qemu_insn: too much code, expected a program of less\n", stderr);
+                exit(1);
+            }
+            places[i].address = address;
+        } else {
+            i++;
+        }
+    }
+    return &places[i];
+}
+
+static void place_reached(unsigned vcpu, void *ctx) {
+    struct place *place = ctx;
+    (void)vcpu;
+    if (kind_running == MARK_END) {
+        return;
+    }
+    place->times = place->call == call ? place->times + 1 : 1;
+    place->call = call;
+    steps = place->times > steps ? place->times : steps;
+}
+
+/* Whether the C library or the loader lies at that address of this process, which holds the
+ * emulated program's memory. */
+static bool system_code(const void *address) {
+    static uintptr_t begin, end; /* of the mapping asked for last */
+    static bool answer;
+    if ((uintptr_t)address - begin < end - begin) {
+        return answer;
+    }
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    bool found = false;
+    while (maps != NULL && !found && fgets(line, sizeof line, maps) != NULL) {
+        found = sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &begin, &end) == 2 &&
+                (uintptr_t)address - begin < end - begin;
+    }
+    const char *name = found ? strrchr(line, '/') : NULL;
+    answer = name != NULL && (strncmp(name, "/libc.", 6) == 0 || strncmp(name, "/ld-", 4) == 0);
+    if (maps == NULL || !found) {
+        fprintf(stderr, "qemu_insn: no mapping for code at %p\n", address);
+        exit(1);
+    }
+    fclose(maps);
+    return answer;
+}
+
+/* ---- operations ---- */
 
 static uint64_t tally_quantile(const struct tally *t, uint64_t per_mille_of_tenth) {
     uint64_t rank = (t->ops * per_mille_of_tenth + 9999) / 10000;
@@ -78,10 +160,10 @@ static void section_write(void) {
         if (t->ops > 0) {
             fprintf(out,
                     "%u %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                    " %" PRIu64 "\n",
+                    " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
                     section, mark_names[kind] + sizeof "mark", t->ops, t->sum,
                     tally_quantile(t, 5000), tally_quantile(t, 9900), tally_quantile(t, 9990),
-                    t->max, t->max_op);
+                    t->max, t->max_op, t->steps_sum, t->steps_max, t->steps_max_op);
         }
     }
     memset(tallies, 0, sizeof tallies);
@@ -98,7 +180,11 @@ static void operation_file(void) {
         t->max = took;
         t->max_op = op_index;
     }
-    op_index++;
+    t->steps_sum += steps;
+    if (steps > t->steps_max) {
+        t->steps_max = steps;
+        t->steps_max_op = op_index;
+    }
 }
 
 static void mark_reached(unsigned vcpu, void *ctx) {
@@ -108,10 +194,16 @@ static void mark_reached(unsigned vcpu, void *ctx) {
         section_write();
         section++;
     } else if (mark == MARK_END) {
-        operation_file();
+        if (kind_running != MARK_END) {
+            operation_file();
+        }
+        kind_running = MARK_END;
+        op_index++;
     } else {
         kind_running = mark;
         begin_instructions = instructions;
+        call++;
+        steps = 0;
     }
 }
 
@@ -128,9 +220,15 @@ static void block_translated(plugin_id id, struct qemu_plugin_tb *tb) {
             return; /* the marks themselves are not counted */
         }
     }
-    for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
+    size_t count = qemu_plugin_tb_n_insns(tb);
+    for (size_t i = 0; i < count; i++) {
         qemu_plugin_register_vcpu_insn_exec_inline(qemu_plugin_tb_get_insn(tb, i), INLINE_ADD_U64,
                                                    &instructions, 1);
+    }
+    if (!system_code(qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)))) {
+        uint64_t last = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, count - 1));
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, place_reached, CALLBACK_NO_REGISTERS,
+                                             place_of(last));
     }
 }
 

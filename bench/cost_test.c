@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cost_test.c - instructions and steps as `heaprig cost` tells them
+ *
+ * An allocator with planted slow operations shows that the right operation is named, for its steps
+ * and its instructions; then no own allocator may take more steps than it promises, on every
+ * architecture whose build is there. */
+#include "rows.h"
+#include "test_trace.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/heaprig_cost_XXXXXX";
+
+static void folder_make(void) {
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static void folder_drop(void) {
+    char command[128];
+    (void)snprintf(command, sizeof command, "rm -rf %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static const struct {
+    const char *name, *build, *qemu;
+} archs[] = {{"native", "build", "qemu-x86_64"}, {"arm", "build/arm", "qemu-arm"}};
+enum { ARCHS = sizeof archs / sizeof archs[0] };
+
+/* Counts are those of the plain builds, which must be as new as the sources. */
+static bool arch_absent(int arch) {
+    char command[512];
+    const char *build = getenv("HEAPRIG_BUILD");
+    (void)snprintf(command, sizeof command,
+                   "command -v %s >/dev/null && test -f build/qemu_insn.so -a -x %s/heaprig && "
+                   "test -z \"$(find alloc trace bench tools/qemu_insn.c -name '*.[ch]' ! -name "
+                   "'*_test.c' ! -name '*_plugin.c' -newer %s/heaprig)\"",
+                   archs[arch].qemu, archs[arch].build, archs[arch].build);
+    bool absent = (build != NULL && strcmp(build, "build") != 0) || system(command) != 0;
+    if (absent) {
+        printf("skipped: counts for %s need the plain build, `make cost` and %s\n",
+               archs[arch].name, archs[arch].qemu);
+    }
+    return absent;
+}
+
+/* The rows of `heaprig cost --arch ARCH OPTIONS`, which the caller frees. */
+static struct cost_row *cost_rows_of(int arch, const char *options, size_t *count) {
+    char command[1024];
+    void *rows = NULL;
+    struct problem problem;
+    (void)snprintf(command, sizeof command, "build/heaprig cost --arch %s %s -o %s >%s/said 2>&1",
+                   archs[arch].name, options, folder, folder);
+    if (system(command) != 0) {
+        (void)snprintf(command, sizeof command, "cat %s/said", folder);
+        (void)system(command);
+        ck_abort_msg("heaprig cost %s", options);
+    }
+    (void)snprintf(command, sizeof command, "%s/cost.json", folder);
+    ck_assert_msg(rows_read(&cost_rows, command, &rows, count, &problem), "%s", problem.text);
+    return rows;
+}
+
+/* Op by op; the request of op 1 is refused, so op 2 calls nothing. Ops 7 and 8 allocate, copy and
+ * free in the harness, as the allocator has no realloc: copying is no step. */
+static const char planted_trace[] = "a 1 100\n"
+                                    "a 2 7777\n"
+                                    "f 2\n"
+                                    "a 3 4321\n"
+                                    "a 4 4321\n"
+                                    "m 5 64 512\n"
+                                    "m 6 64 4322\n"
+                                    "r 1 100000\n"
+                                    "r 1 200000\n"
+                                    "f 3\n"
+                                    "a 7 4320\n"
+                                    "f 7\n"
+                                    "f 4\n";
+
+static void call_is(const struct row_cost *got, const struct row_cost *wanted) {
+    ck_assert_uint_eq(got->calls, wanted->calls);
+    ck_assert_uint_eq(got->max_op, wanted->max_op);
+    ck_assert_uint_eq(got->max_bytes, wanted->max_bytes);
+    ck_assert_uint_ge(got->max, wanted->max);
+    ck_assert_uint_eq(got->steps_max, wanted->steps_max);
+    ck_assert_uint_eq(got->steps_max_op, wanted->steps_max_op);
+    ck_assert_msg(got->steps_mean > wanted->steps_mean - 0.01 &&
+                      got->steps_mean < wanted->steps_mean + 0.01,
+                  "%g steps on average, expected %g", got->steps_mean, wanted->steps_mean);
+}
+
+/* Plug-ins are counted natively only: this program reads their names, and so loads them. */
+START_TEST(planted_operations_are_named) {
+    static const struct row_cost wanted[COST_KINDS] = {
+        [COST_ALLOC] = {.calls = 5,
+                        .max_op = 3,
+                        .max_bytes = 4321,
+                        .max = 1000,
+                        .steps_max = 1000,
+                        .steps_max_op = 3,
+                        .steps_mean = 2003 / 5.0},
+        [COST_ALIGNED] = {.calls = 2,
+                          .max_op = 6,
+                          .max_bytes = 4322,
+                          .max = 3000,
+                          .steps_max = 3000,
+                          .steps_max_op = 6,
+                          .steps_mean = 3001 / 2.0},
+        [COST_REALLOC] = {.calls = 2,
+                          .max_op = 8,
+                          .max_bytes = 200000,
+                          .max = 1000,
+                          .steps_max = 1,
+                          .steps_max_op = 7,
+                          .steps_mean = 1},
+        [COST_FREE] = {.calls = 3,
+                       .max_op = 11,
+                       .max_bytes = 4320,
+                       .max = 2000,
+                       .steps_max = 2000,
+                       .steps_max_op = 11,
+                       .steps_mean = 2002 / 3.0},
+    };
+    if (arch_absent(_i)) {
+        return;
+    }
+    char text[256];
+    size_t count;
+    (void)snprintf(text, sizeof text, "%s/planted.txt", folder);
+    FILE *file = fopen(text, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert(fputs(planted_trace, file) >= 0);
+    ck_assert_int_eq(fclose(file), 0);
+    (void)snprintf(text, sizeof text, "-a %s/bench/planted_plugin.so -t %s/planted.txt",
+                   archs[_i].build, folder);
+    struct cost_row *rows = cost_rows_of(_i, text, &count);
+    ck_assert_uint_eq(count, 1);
+    for (int kind = 0; kind < COST_KINDS; kind++) {
+        call_is(&rows[0].call[kind], &wanted[kind]);
+    }
+    free(rows);
+}
+END_TEST
+
+/* The same twice, to the last digit. */
+START_TEST(counts_repeat) {
+    size_t count[2];
+    struct cost_row *rows[2];
+    if (arch_absent(_i)) {
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        rows[i] = cost_rows_of(_i, "-t gen:embedded:3:4000", &count[i]);
+    }
+    ck_assert_uint_eq(count[0], count[1]);
+    ck_assert_mem_eq(rows[0], rows[1], count[0] * sizeof **rows);
+    free(rows[0]);
+    free(rows[1]);
+}
+END_TEST
+
+/* What the sources promise while a pool has room, by their longest loop; one more, as a loop of n
+ * rounds may ask n + 1 times whether to go on. */
+enum { ANY = 1 << 30 };
+static const struct {
+    const char *allocator;
+    uint64_t alloc, aligned, realloc, free;
+} bounds[] = {
+    {"tlsf", 3 + 1, 3 + 1, 3 + 1, 2},     /* TLSF_PROBES; two neighbours */
+    {"tlsf_frugal", 9, 9, 17, 17},        /* 8 granules of a run, RUNS_CLASS_MAX; of two runs */
+    {"tlsf_fast", 33, 33, 65, 65},        /* the same with 32 */
+    {"bestfit", 32, 32, 32, 32},          /* nodes of a trie visited */
+    {"bestfit_little", ANY, ANY, ANY, 2}, /* blocks; two neighbours */
+    {"buddy", 29, 29, 29, 29},            /* orders: a pool has at most 2^28 units */
+    {"membox", 1, 1, 1, 1},
+    {"bump", 1, 1, 1, 1},
+};
+
+static void bound_holds(const struct cost_row *row) {
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        if (strcmp(bounds[i].allocator, row->allocator) == 0) {
+            const uint64_t bound[] = {[COST_ALLOC] = bounds[i].alloc,
+                                      [COST_ALIGNED] = bounds[i].aligned,
+                                      [COST_REALLOC] = bounds[i].realloc,
+                                      [COST_FREE] = bounds[i].free};
+            for (int kind = 0; kind < COST_KINDS; kind++) {
+                const struct row_cost *call = &row->call[kind];
+                ck_assert_msg(
+                    call->steps_max <= bound[kind],
+                    "%s on %s (%s): %s of op %llu takes %llu steps, expected at most %llu",
+                    row->allocator, row->trace, row->arch, cost_kind_names[kind],
+                    (unsigned long long)call->steps_max_op, (unsigned long long)call->steps_max,
+                    (unsigned long long)bound[kind]);
+            }
+            return;
+        }
+    }
+    ck_abort_msg("%s: how many steps may it take? say so in cost_test.c", row->allocator);
+}
+
+/* On the corpus' opening parts (HEAPRIG_FULL: whole) and on attacks. */
+START_TEST(steps_are_bounded) {
+    static const char attacks[] =
+        "-t gen:comb:1:4000,gen:uniform:2:4000,gen:powerlaw:3:4000,gen:ramp:4:4000,"
+        "gen:pow2plus1:5:4000,gen:realloc_growth:6:4000,gen:shrink:7:4000,gen:knuth:8:4000";
+    const char *const runs[] = {getenv("HEAPRIG_FULL") != NULL ? "" : "-n 4000", attacks};
+    if (arch_absent(_i)) {
+        return;
+    }
+    for (size_t r = 0; r < sizeof runs / sizeof runs[0]; r++) {
+        size_t count;
+        struct cost_row *rows = cost_rows_of(_i, runs[r], &count);
+        ck_assert_uint_gt(count, 30);
+        for (size_t i = 0; i < count; i++) {
+            bound_holds(&rows[i]);
+        }
+        free(rows);
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("cost");
+    TCase *tcase = tcase_create("cost");
+    suite_add_tcase(suite, tcase);
+    tcase_set_timeout(tcase, getenv("HEAPRIG_FULL") != NULL ? 3600 : 240);
+    tcase_add_checked_fixture(tcase, folder_make, folder_drop);
+    tcase_add_loop_test(tcase, planted_operations_are_named, 0, 1);
+    tcase_add_loop_test(tcase, counts_repeat, 0, ARCHS);
+    tcase_add_loop_test(tcase, steps_are_bounded, 0, ARCHS);
+    return test_main(suite);
+}
