@@ -103,7 +103,7 @@ static const struct {
     const char *arguments;
     const char *words;
 } refusals[] = {
-    {"trace", "expected info, convert or slice"},
+    {"trace", "expected one of: info convert slice"},
     {"trace inf", "unknown action inf"},
     {"trace info", "no trace to show"},
     {"trace info @/missing.hrt", "missing.hrt: No such file"},
