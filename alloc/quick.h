@@ -38,10 +38,7 @@ HEAP_HOT uint32_t *parked_place(struct runs *r, uint32_t bytes) {
 /* The empty run, or 0. Once it is used again, `spare` is no more than a hint. */
 static inline uint32_t runs_spare(const struct runs *r) {
     uint32_t run = r->spare;
-    if (run == 0 || run_bits(r, run) != run_bits_all(*runs_entry(r, run / RUNS_GRANULE))) {
-        return 0;
-    }
-    return run;
+    return run == 0 || run_bits(r, run) != RUN_EMPTY ? 0 : run;
 }
 
 /* The block in the i-th of HELD_MAX places, or 0. */
@@ -187,11 +184,8 @@ HEAP_HOT uint32_t block_unpark(struct heap *h, uint32_t bytes) {
 
 /* ---- runs that empty ---- */
 
-/* If the run has become empty, it is the spare from now on, and the one before goes. */
-HEAP_COLD void run_retire(struct runs *r, uint32_t class, uint32_t run) {
-    if (run_bits(r, run) != run_bits_all(class)) {
-        return;
-    }
+/* The run has become empty: it is the spare from now on, and the one before goes. */
+HEAP_COLD void run_retire(struct runs *r, uint32_t run) {
     uint32_t spare = runs_spare(r);
     if (spare != 0 && spare != run) {
         run_release(r, spare);

@@ -10,11 +10,13 @@
  *                                                 |hd|slot 1|slot 2| ... |slot 63|
  *   map     0     0     ... one entry a granule ..|  4     |  4+256 | 4+512 | 4+768|  0
  *
- *   run + 4   header of the heap's block          in place of slot 0, or 0 and 1 where k is small
- *   run + 8   a bit for each slot: free
+ *   run + 4   header of the heap's block          in place of slot 0; 1 and 2 too where k is small
+ *   run + 8   a bit for each slot: free, or not a slot but header
  *   run + 16  next and previous run of the class, offsets, 0: none
  *
- * The block may be 8 bytes longer, where they would be too few for a block of their own.
+ * The block may be 8 bytes longer, where they would be too few for a block of their own. The
+ * highest free slot is taken first. So one compare tells that a run has a slot, but for slots 1 and
+ * 2, which only the slow way finds; and a free of the header is refused as a double free is.
  *
  * RUNS_SHIFT 8 moves all slots of a run down by 8 bytes. The payload of the run's block, at run +
  * 8, and the slots of even classes then agree modulo 16. So a C library's malloc, whose blocks are
@@ -30,7 +32,8 @@
  * the spare, is kept (quick.h).
  *
  * Every free of a slot is exact: the map says whether an address is in a run, a division by a
- * multiplication whether it is a slot's, a bit whether the slot is live.
+ * multiplication whether it is a slot's, a bit whether the slot is live. (Lemire, Kaser, Kurz:
+ * Faster remainder by direct computation, 2019.)
  *
  * Before this file is included: RUNS_CLASS_MAX, RUNS_POOL_SHARE, RUNS_LIVE_ROOMY, RUNS_LIVE_TIGHT,
  * RUNS_PARKED, and RUNS_INDEX (the index of the heap, a struct heap_index_ops).
@@ -48,7 +51,7 @@ enum {
     RUNS_SLOTS = 64,
     RUNS_GRANULE_LOG2 = 9,
     RUNS_GRANULE = 1 << RUNS_GRANULE_LOG2, /* 64 slots of 8 bytes */
-    RUNS_CLASS_MIN = 2,
+    RUNS_CLASS_MIN = 1,
     RUNS_BYTES_MAX = 8 * RUNS_CLASS_MAX, /* largest request served from a slot */
     RUNS_HEADER = 24 + RUNS_SHIFT,       /* from where slot 0 would be to the first possible one */
     RUN_BITS = 8,
@@ -56,33 +59,36 @@ enum {
     RUN_PREV = 20,
     RUNS_COUNTED = RUNS_CLASS_MAX + 2, /* block sizes that are counted, in units of 8 */
     RUNS_PARKED_MAX = RUNS_PARKED > 0 ? RUNS_PARKED : 1,
-    RUNS_GAP_MAX = RUNS_GRANULE + 8, /* before a granule, see run_gap() */
+    RUNS_GAP_MAX = RUNS_GRANULE + 8,              /* before a granule, see run_gap() */
+    RUNS_HEADER_BITS = (1 << RUNS_HEADER / 8) - 1 /* of class 1, no other has more */
 };
 
-_Static_assert(RUNS_CLASS_MAX <= 32, "a distance in granules fits the map's upper byte");
+_Static_assert(RUNS_CLASS_MAX <= 32, "a distance in the map fits above the class");
 
 /* Lies right below the heap's control structure; the map lies right below it and counts downwards:
- * entry g is the g-th uint16_t before it. */
+ * entry g is the g-th uint16_t before it: the class of the run that covers the granule + the
+ * distance from the run's start to the granule's, in bytes; 0 when no run does. */
 struct runs {
     uint32_t lead;      /* bytes the pool lost at its start to alignment */
     uint32_t map_bytes; /* below this structure */
     uint32_t seal;
+    uint32_t reach;  /* bytes from here to the end of the heap */
     uint32_t spare;  /* the run that may be empty; 0: none is */
     uint32_t blocks; /* live blocks of the pool's heap, runs included and parked ones not */
     uint32_t parked_bytes;
     uint32_t parked[RUNS_PARKED_MAX];  /* see quick.h */
     uint32_t head[RUNS_CLASS_MAX + 1]; /* first run of each class, RUN_NONE: there is none */
     uint32_t live[RUNS_COUNTED];       /* live blocks of the pool's heap by size / 8 */
-    uint64_t none __attribute__((aligned(8))); /* the bits of RUN_NONE: no slot is free */
+    uint64_t none __attribute__((aligned(8))); /* the bits of RUN_NONE: 0 */
 };
 
 #define RUN_NONE ((uint32_t)offsetof(struct runs, none) - RUN_BITS)
 
 _Static_assert(sizeof(struct runs) % 8 == 0, "payloads stay aligned");
 
-/* 2^21 / (8 * class), rounded up: a distance below 64 slots times this, shifted back, is the slot.
- */
-#define RUNS_INVERSE_1(k) ((1u << 21) + 8 * (k)-1) / (8 * (k))
+/* 2^32 / (8 * class), rounded up. A distance below 64 slots times this has the slot in its upper
+ * word; the lower word is below this just when nothing remains. */
+#define RUNS_INVERSE_1(k) ((1u << 29) + (k)-1) / (k)
 #define RUNS_INVERSE_4(k)                                                                          \
     RUNS_INVERSE_1(k), RUNS_INVERSE_1((k) + 1), RUNS_INVERSE_1((k) + 2), RUNS_INVERSE_1((k) + 3)
 #define RUNS_INVERSE_16(k)                                                                         \
@@ -102,8 +108,8 @@ HEAP_HOT struct heap *runs_heap(const struct runs *r) {
     return (struct heap *)((uintptr_t)r + sizeof(struct runs));
 }
 
-HEAP_HOT uint16_t *runs_entry(const struct runs *r, uint32_t granule) {
-    return (uint16_t *)(uintptr_t)r - 1 - granule;
+HEAP_HOT uint16_t *runs_entry(const struct runs *r, uintptr_t granule) {
+    return (uint16_t *)(uintptr_t)r + ~(ptrdiff_t)granule;
 }
 
 HEAP_HOT struct runs_bits *run_word(const struct runs *r, uint32_t run) {
@@ -131,63 +137,76 @@ HEAP_HOT uint32_t block_run(uint32_t b) {
     return b - run_block(0);
 }
 
-/* The bits of an empty run. */
-HEAP_HOT uint64_t run_bits_all(uint32_t class) {
-    return class < RUNS_HEADER / 8 ? ~UINT64_C(3) : ~UINT64_C(1);
+/* The bits that stand for the header, rounded up to slots: all there are when a run is full. */
+HEAP_HOT uint32_t run_header_bits(uint32_t class) {
+    if (class >= RUNS_HEADER / 8) {
+        return 1;
+    }
+    return class == 1 ? RUNS_HEADER_BITS : 3;
 }
 
-HEAP_HOT uint32_t bits_lowest(uint64_t bits) {
+#define RUN_EMPTY UINT64_MAX
+
+/* The bits of the free slots. */
+HEAP_HOT uint64_t run_slots(const struct runs *r, uint32_t run, uint32_t class) {
+    return run_bits(r, run) & ~(uint64_t)run_header_bits(class);
+}
+
+HEAP_HOT uint32_t bits_highest(uint64_t bits) {
 #if UINTPTR_MAX > UINT32_MAX
-    return (uint32_t)__builtin_ctzll(bits);
+    return 63u ^ (uint32_t)__builtin_clzll(bits);
 #else
-    uint32_t low = (uint32_t)bits;
-    return low != 0 ? (uint32_t)__builtin_ctz(low)
-                    : 32 + (uint32_t)__builtin_ctz((uint32_t)(bits >> 32));
+    uint32_t high = (uint32_t)(bits >> 32);
+    return high != 0 ? 63u ^ (uint32_t)__builtin_clz(high)
+                     : 31u ^ (uint32_t)__builtin_clz((uint32_t)bits);
 #endif
 }
 
-HEAP_HOT uint32_t class_of_request(size_t request) {
-    uint32_t class = ((uint32_t)request + 7) / 8;
-    return class < RUNS_CLASS_MIN ? RUNS_CLASS_MIN : class;
+/* The class of a request of 1 to RUNS_BYTES_MAX. */
+HEAP_HOT size_t class_of_request(size_t request) {
+    return (request - 1) / 8 + 1;
 }
 
-/* Takes a slot of a run whose bits are not 0. */
-HEAP_HOT void *slot_take(struct runs *r, uint32_t run, uint32_t class, uint64_t bits) {
-    ALLOC_ASSERT(bits != 0);
-    run_word(r, run)->value = bits & (bits - 1);
-    return (unsigned char *)r + run - RUNS_SHIFT + (size_t)(8 * class * bits_lowest(bits));
+/* Takes a slot of a run that has one; `bits` are the run's. */
+HEAP_HOT void *slot_take(struct runs *r, uint32_t run, size_t class, uint64_t bits) {
+    size_t index = bits_highest(bits);
+    run_word(r, run)->value = bits & ~(UINT64_C(1) << index);
+    return (unsigned char *)r + run - RUNS_SHIFT + 8 * (class * index);
 }
 
 /* Where an address lies that the map says is in a run. */
 struct slot {
-    uint32_t run;
+    struct runs_bits *word; /* the bits of the run */
+    uint64_t bits;
+    size_t index; /* of the slot in the run */
     uint32_t class;
-    bool is_live;  /* it is the start of a live slot */
-    uint64_t bit;  /* of the slot in the run's bits */
-    uint64_t bits; /* the run's */
+    bool is_live; /* it is the start of a live slot */
 };
+
+HEAP_HOT uint32_t slot_run(const struct runs *r, const struct slot *slot) {
+    return (uint32_t)((uintptr_t)slot->word - (uintptr_t)r) - RUN_BITS;
+}
 
 /* Whether p lies in a run; if so, *slot says where. */
 HEAP_HOT bool slot_find(const struct heap *h, const void *p, struct slot *slot) {
     const struct runs *r = runs_of(h);
-    if ((uintptr_t)p - (uintptr_t)h >= h->top) {
+    uintptr_t offset = (uintptr_t)p - (uintptr_t)r;
+    if (offset >= r->reach) {
         return false;
     }
-    uint32_t offset = (uint32_t)((uintptr_t)p - (uintptr_t)h) + (uint32_t)sizeof(struct runs);
-    uint32_t granule = offset / RUNS_GRANULE;
-    uint32_t entry = *runs_entry(r, granule);
+    uint32_t entry = *runs_entry(r, offset / RUNS_GRANULE);
     if (entry == 0) {
         return false;
     }
-    slot->class = entry & 0xFF;
-    slot->run = (granule - (entry >> 8)) * RUNS_GRANULE;
-    uint32_t distance = offset - slot->run + RUNS_SHIFT;
-    uint32_t index = distance * runs_inverse[slot->class] >> 21;
-    index = RUNS_SHIFT != 0 ? index & 63 : index; /* 64: behind the last */
-    slot->bit = UINT64_C(1) << (index & 63);
-    slot->bits = run_bits(r, slot->run);
-    slot->is_live = index * 8 * slot->class == distance && distance >= RUNS_HEADER &&
-                    (slot->bits & slot->bit) == 0;
+    slot->class = entry % RUNS_GRANULE;
+    uint32_t distance = (uint32_t)offset % RUNS_GRANULE | (entry & ~(RUNS_GRANULE - 1u));
+    uint32_t inverse = runs_inverse[slot->class];
+    uint64_t quotient = (uint64_t)(distance + RUNS_SHIFT) * inverse;
+    slot->index = (size_t)(quotient >> 32);
+    slot->index = RUNS_SHIFT != 0 ? slot->index & 63 : slot->index; /* 64: behind the last */
+    slot->word = (struct runs_bits *)((uintptr_t)p - distance + RUN_BITS);
+    slot->bits = slot->word->value;
+    slot->is_live = (uint32_t)quotient < inverse && (slot->bits >> slot->index & 1) == 0;
     return true;
 }
 
@@ -219,7 +238,7 @@ static inline void run_unlink(struct runs *r, uint32_t class, uint32_t run) {
  */
 static inline uint32_t class_run(struct runs *r, uint32_t class) {
     uint32_t run = r->head[class];
-    if (run != RUN_NONE && run_bits(r, run) == 0) {
+    if (run != RUN_NONE && run_slots(r, run, class) == 0) {
         run_unlink(r, class, run);
         run = r->head[class];
     }
@@ -229,16 +248,19 @@ static inline uint32_t class_run(struct runs *r, uint32_t class) {
 /* Whether class_run() would find a run. */
 static inline bool class_has_slot(const struct runs *r, uint32_t class) {
     uint32_t run = r->head[class];
-    return run != RUN_NONE && (run_bits(r, run) != 0 || run_link(r, run, RUN_NEXT) != 0);
+    return run != RUN_NONE && (run_slots(r, run, class) != 0 || run_link(r, run, RUN_NEXT) != 0);
 }
 
-/* A run that was full has a free slot again. A head that is not full stays head. */
-HEAP_COLD void run_reopen(struct runs *r, uint32_t class, uint32_t run) {
+/* A slot of the run was freed. If the run was full, it enters its list; a head that is not full
+ * stays head. */
+HEAP_COLD void run_reopen(struct runs *r, uint32_t run) {
+    uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
+    uint64_t slots = run_slots(r, run, class);
     uint32_t head = r->head[class];
-    if (head == run) {
+    if ((slots & (slots - 1)) != 0 || head == run) {
         return;
     }
-    if (head == RUN_NONE || run_bits(r, head) == 0) {
+    if (head == RUN_NONE || run_slots(r, head, class) == 0) {
         uint32_t next = head == RUN_NONE ? 0 : run_link(r, head, RUN_NEXT);
         run_link_first(r, class, run, next);
         return;
@@ -293,10 +315,32 @@ static inline uint32_t run_place(struct heap *h, uint32_t need) {
     return b + run_gap(b);
 }
 
-/* Enters the class in the map for the granules of the run, or 0. */
-static inline void run_map(struct runs *r, uint32_t run, uint32_t class, bool is_run) {
-    for (uint32_t i = 0; i < class; i++) {
-        *runs_entry(r, run / RUNS_GRANULE + i) = (uint16_t)(is_run ? class | i << 8 : 0);
+/* Four entries, the one of the highest granule lowest. */
+struct runs_entries {
+    uint64_t value;
+} __attribute__((may_alias, packed, aligned(2)));
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define RUNS_ENTRIES_COUNT UINT64_C(0x0000000100020003)
+#else
+#define RUNS_ENTRIES_COUNT UINT64_C(0x0003000200010000)
+#endif
+
+/* Makes the entries of the run's granules `first` and, for each further granule, `step` more; four
+ * at once. */
+static inline void run_map(struct runs *r, uint32_t run, uint32_t class, uint32_t first,
+                           uint32_t step) {
+    uint16_t *entry = runs_entry(r, run / RUNS_GRANULE);
+    const uint64_t each = UINT64_C(0x0001000100010001);
+    uint64_t four = first * each + step * RUNS_ENTRIES_COUNT;
+    for (; class >= 4; class -= 4, entry -= 4) {
+        ((struct runs_entries *)(entry - 3))->value = four;
+        four += 4 * step * each;
+        first += 4 * step;
+    }
+    for (; class > 0; class --, entry--) {
+        *entry = (uint16_t)first;
+        first += step;
     }
 }
 
@@ -308,8 +352,8 @@ static inline uint32_t run_start(struct runs *r, uint32_t class) {
         return RUN_NONE;
     }
     uint32_t run = block_run(b);
-    run_word(r, run)->value = run_bits_all(class);
-    run_map(r, run, class, true);
+    run_word(r, run)->value = RUN_EMPTY;
+    run_map(r, run, class, class, RUNS_GRANULE);
     run_link_first(r, class, run, 0);
     r->blocks++;
     return run;
@@ -332,9 +376,9 @@ HEAP_HOT void block_release(struct heap *h, uint32_t b) {
 /* Gives an empty run back to the heap. */
 HEAP_COLD void run_release(struct runs *r, uint32_t run) {
     uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
-    ALLOC_ASSERT(run_bits(r, run) == run_bits_all(class));
+    ALLOC_ASSERT(run_bits(r, run) == RUN_EMPTY);
     run_unlink(r, class, run);
-    run_map(r, run, class, false);
+    run_map(r, run, class, 0, 0);
     r->blocks--;
     block_release(runs_heap(r), run_block(run));
 }

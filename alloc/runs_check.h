@@ -56,7 +56,7 @@ static inline bool run_visit(const struct runs_walk *walk, uint32_t run) {
     const unsigned char *slots = (const unsigned char *)r + run - RUNS_SHIFT;
     const unsigned char *header = (const unsigned char *)r + run + 4;
     uint32_t slot_bytes = 8u * *runs_entry(r, run / RUNS_GRANULE);
-    uint32_t first = bits_lowest(run_bits_all(slot_bytes / 8));
+    uint32_t first = bits_highest(run_header_bits(slot_bytes / 8)) + 1;
     bool goes_on = runs_visit(walk, ALLOC_PIECE_META, header, first * slot_bytes - 4 - RUNS_SHIFT);
     for (uint32_t i = first; goes_on && i < RUNS_SLOTS; i++) {
         bool is_free = (run_bits(r, run) >> i & 1) != 0;
@@ -123,19 +123,19 @@ static inline const char *run_check(const struct heap *h, uint32_t run, struct r
         return "a run is not of the size of its class";
     }
     for (uint32_t i = 0; i < class; i++) {
-        if (*runs_entry(r, run / RUNS_GRANULE + i) != (class | i << 8)) {
+        if (*runs_entry(r, run / RUNS_GRANULE + i) != class + i * RUNS_GRANULE) {
             return "the map is wrong about a run";
         }
     }
     uint64_t bits = run_bits(r, run);
-    if ((bits & ~run_bits_all(class)) != 0) {
-        return "the header of a run counts as a free slot";
+    if ((~bits & run_header_bits(class)) != 0) {
+        return "the header of a run counts as a live slot";
     }
-    if (bits == run_bits_all(class) && r->spare != run) {
+    if (bits == RUN_EMPTY && r->spare != run) {
         return "a run is empty and not the spare";
     }
     sums->granules += class;
-    sums->open[class] += bits != 0;
+    sums->open[class] += run_slots(r, run, class) != 0;
     return NULL;
 }
 
@@ -179,10 +179,10 @@ static inline const char *runs_check_list(const struct heap *h, uint32_t class, 
         if (!is_run_of(h, run, class) || run_link(r, run, RUN_PREV) != prev) {
             return "a list of runs is broken";
         }
-        if (run_bits(r, run) == 0 && prev != 0) {
+        if (run_slots(r, run, class) == 0 && prev != 0) {
             return "a full run is in a list, and not at its head";
         }
-        listed += run_bits(r, run) != 0;
+        listed += run_slots(r, run, class) != 0;
         if (listed > open) {
             return "a list of runs has too many";
         }
@@ -198,7 +198,7 @@ static inline const char *runs_check(const struct heap *h) {
     if (broken != NULL) {
         return broken;
     }
-    if (r->seal != runs_seal(r) || r->none != 0) {
+    if (r->seal != runs_seal(r) || r->none != 0 || r->reach != sizeof *r + h->end + 4) {
         return "the control structure of the runs is damaged";
     }
     struct runs_sums sums = {0};

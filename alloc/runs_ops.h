@@ -37,6 +37,7 @@ static inline struct alloc *runs_init(void *pool, size_t bytes, bool is_zeroed) 
     struct runs *r = runs_of(h);
     *r = (struct runs){.lead = (uint32_t)lead, .map_bytes = (uint32_t)map_bytes};
     r->seal = runs_seal(r);
+    r->reach = (uint32_t)sizeof *r + h->end + 4;
     for (uint32_t class = 0; class <= RUNS_CLASS_MAX; class ++) {
         r->head[class] = RUN_NONE;
     }
@@ -87,7 +88,7 @@ static inline void *slot_borrow(struct runs *r, size_t request) {
     if (request - 1 >= RUNS_BYTES_MAX) {
         return NULL;
     }
-    for (uint32_t class = class_of_request(request); class <= RUNS_CLASS_MAX; class ++) {
+    for (uint32_t class = (uint32_t)class_of_request(request); class <= RUNS_CLASS_MAX; class ++) {
         if (class_has_slot(r, class)) {
             uint32_t run = class_run(r, class);
             return slot_take(r, run, class, run_bits(r, run));
@@ -125,7 +126,7 @@ static __attribute__((noinline)) void *block_alloc(struct heap *h, size_t reques
 /* A small request that the head of its class cannot serve. */
 static __attribute__((noinline)) void *small_alloc(struct heap *h, size_t request) {
     struct runs *r = runs_of(h);
-    uint32_t class = class_of_request(request);
+    uint32_t class = (uint32_t)class_of_request(request);
     uint32_t run = class_run(r, class);
     if (run == RUN_NONE && class_is_hot(h, class, request_block_bytes((uint32_t)request))) {
         run = run_start(r, class);
@@ -138,9 +139,10 @@ HEAP_HOT void *runs_alloc(struct heap *h, size_t request) {
         return block_alloc(h, request);
     }
     struct runs *r = runs_of(h);
-    uint32_t class = class_of_request(request);
-    uint64_t bits = run_bits(r, r->head[class]);
-    return bits != 0 ? slot_take(r, r->head[class], class, bits) : small_alloc(h, request);
+    size_t class = class_of_request(request);
+    uint32_t run = r->head[class];
+    uint64_t bits = run_bits(r, run);
+    return bits > RUNS_HEADER_BITS ? slot_take(r, run, class, bits) : small_alloc(h, request);
 }
 
 static inline void *runs_alloc_aligned(struct heap *h, size_t request, size_t align) {
@@ -210,13 +212,12 @@ HEAP_HOT enum alloc_status runs_free(struct heap *h, void *p) {
     if (!slot.is_live) {
         return slot_refusal(p);
     }
-    struct runs *r = runs_of(h);
-    uint64_t bits = slot.bits | slot.bit;
-    run_word(r, slot.run)->value = bits;
-    if (slot.bits == 0) {
-        run_reopen(r, slot.class, slot.run);
-    } else if ((bits | ~run_bits_all(RUNS_CLASS_MIN)) == ~UINT64_C(0)) {
-        run_retire(r, slot.class, slot.run); /* all slots are free, or all but one */
+    uint64_t bits = slot.bits | UINT64_C(1) << slot.index;
+    slot.word->value = bits;
+    if (slot.bits <= RUNS_HEADER_BITS) {
+        run_reopen(runs_of(h), slot_run(runs_of(h), &slot));
+    } else if (bits == RUN_EMPTY) {
+        run_retire(runs_of(h), slot_run(runs_of(h), &slot));
     }
     return ALLOC_OK;
 }

@@ -210,19 +210,21 @@ START_TEST(test_check_finds_damage) {
     struct runs *r = runs_of((struct heap *)a);
     struct slot slot;
     EXPECT(slot_find((struct heap *)a, p, &slot) && slot.is_live && slot.class == 5);
-    unsigned char *run = (unsigned char *)r + slot.run;
+    unsigned char *run = (unsigned char *)slot.word - RUN_BITS;
+    uint32_t granule = slot_run(r, &slot) / RUNS_GRANULE;
     unsigned char *const parts[] = {
         (unsigned char *)&r->lead,
         (unsigned char *)&r->map_bytes,
         (unsigned char *)&r->seal,
+        (unsigned char *)&r->reach,
         (unsigned char *)&r->spare,
         (unsigned char *)&r->none,
         (unsigned char *)&r->head[5],
         (unsigned char *)&r->head[3],
         (unsigned char *)&r->live[3],
-        (unsigned char *)runs_entry(r, slot.run / RUNS_GRANULE),
-        (unsigned char *)runs_entry(r, slot.run / RUNS_GRANULE + 4),
-        (unsigned char *)runs_entry(r, slot.run / RUNS_GRANULE + 5),
+        (unsigned char *)runs_entry(r, granule),
+        (unsigned char *)runs_entry(r, granule + 4),
+        (unsigned char *)runs_entry(r, granule + 5),
         (unsigned char *)runs_entry(r, 0),
         run + 4,
         run + RUN_BITS,
@@ -243,13 +245,12 @@ START_TEST(test_every_other_address_of_a_run_is_refused) {
     struct alloc *a = pool_with_runs(&live);
     struct slot slot;
     EXPECT(slot_find((struct heap *)a, live, &slot));
-    unsigned char *run = (unsigned char *)runs_of((struct heap *)a) + slot.run;
+    unsigned char *run = (unsigned char *)slot.word - RUN_BITS;
     uint32_t accepted = 0;
     for (uint32_t i = 0; i < RUNS_SLOTS * 40; i++) {
         accepted += eager_ops.usable(a, run + i) != 0;
     }
-    uint32_t free_slots = (uint32_t)__builtin_popcountll(slot.bits);
-    EXPECT(accepted == RUNS_SLOTS - 1 - free_slots);
+    EXPECT(accepted == RUNS_SLOTS - (uint32_t)__builtin_popcountll(slot.bits));
     for (uint32_t i = 0; i < 40; i++) {
         EXPECT((eager_ops.free(a, (unsigned char *)live + i) == ALLOC_OK) == (i == 0));
     }
@@ -319,7 +320,7 @@ START_TEST(test_many_small_blocks_are_in_runs) {
     for (uint32_t i = 0; i < 1000; i++) {
         char *p = ops->alloc(a, 64);
         EXPECT(p != NULL && (i >= 2 || ops->usable(a, p) == 68));
-        in_runs += p - before == 64 && ops->usable(a, p) == 64;
+        in_runs += before - p == 64 && ops->usable(a, p) == 64;
         before = p;
     }
     EXPECT(in_runs > 950);
