@@ -42,6 +42,9 @@ void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, i
                                                 void *counter, uint64_t amount);
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
                                           void (*executed)(unsigned, void *), int flags, void *ctx);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+                                            void (*executed)(unsigned, void *), int flags,
+                                            void *ctx);
 void qemu_plugin_register_atexit_cb(plugin_id id, void (*ended)(plugin_id, void *), void *ctx);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
@@ -208,8 +211,8 @@ static void mark_reached(unsigned vcpu, void *ctx) {
 }
 
 /* A mark is called, so its first instruction starts a translation block. Instructions are counted
- * one by one: of a block that ends before a page's end QEMU 7.2 reports one more than it executes.
- */
+ * one by one, and places when their instruction is executed: of a block that ends before a page's
+ * end QEMU 7.2 reports one more than it executes. */
 static void block_translated(plugin_id id, struct qemu_plugin_tb *tb) {
     (void)id;
     const char *symbol = qemu_plugin_insn_symbol(qemu_plugin_tb_get_insn(tb, 0));
@@ -226,9 +229,9 @@ static void block_translated(plugin_id id, struct qemu_plugin_tb *tb) {
                                                    &instructions, 1);
     }
     if (!system_code(qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)))) {
-        uint64_t last = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, count - 1));
-        qemu_plugin_register_vcpu_tb_exec_cb(tb, place_reached, CALLBACK_NO_REGISTERS,
-                                             place_of(last));
+        struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(tb, count - 1);
+        qemu_plugin_register_vcpu_insn_exec_cb(last, place_reached, CALLBACK_NO_REGISTERS,
+                                               place_of(qemu_plugin_insn_vaddr(last)));
     }
 }
 
