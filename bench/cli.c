@@ -12,14 +12,22 @@
 
 static const char *const touch_names[] = {"none", "edges", "whole"};
 
-void cli_parse(const struct argp *argp, int argc, char **argv, void *input) {
+static void parse(const struct argp *argp, int argc, char **argv, unsigned flags, void *input) {
     char name[64];
     (void)snprintf(name, sizeof name, "heaprig %s", argv[0]);
     char *given = argv[0];
     argv[0] = name;
     argp_err_exit_status = CLI_BAD_INPUT;
-    (void)argp_parse(argp, argc, argv, 0, NULL, input);
+    (void)argp_parse(argp, argc, argv, flags, NULL, input);
     argv[0] = given;
+}
+
+void cli_parse(const struct argp *argp, int argc, char **argv, void *input) {
+    parse(argp, argc, argv, 0, input);
+}
+
+void cli_parse_in_order(const struct argp *argp, int argc, char **argv, void *input) {
+    parse(argp, argc, argv, ARGP_IN_ORDER, input);
 }
 
 int cli_act(const struct cli_action *actions, const char *usage, int argc, char **argv) {

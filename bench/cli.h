@@ -16,6 +16,9 @@ enum { CLI_FINE = 0, CLI_FAILED = 1, CLI_BAD_INPUT = 2 };
  * is "heaprig NAME". */
 void cli_parse(const struct argp *argp, int argc, char **argv, void *input);
 
+/* The same for commands whose arguments are another's command line: its options are not ours. */
+void cli_parse_in_order(const struct argp *argp, int argc, char **argv, void *input);
+
 /* A command with actions, `heaprig NAME ACTION ...`: hands over to the one argv[1] names, or shows
  * the usage for --help; else says on stderr which there are and returns CLI_BAD_INPUT. The table
  * ends with a NULL name. */

@@ -12,6 +12,7 @@
 #include "../trace/record_reader.h"
 #include "../trace/record_stream.h"
 #include "../trace/trace.h"
+#include "cli.h"
 #include "record_run.h"
 
 #include <argp.h>
@@ -307,7 +308,7 @@ static bool program_record(const struct settings *settings, const char *folder, 
                              .records_max = settings->max_ops < RECORD_RECORDS_MAX / 2
                                                 ? settings->max_ops * 2
                                                 : RECORD_RECORDS_MAX};
-    struct record_ran ran;
+    struct preload_ran ran;
     if (!record_run(&run, &ran, problem)) {
         return false;
     }
@@ -319,8 +320,7 @@ int cmd_record(int argc, char **argv) {
     const struct argp argp = {
         record_options, record_parse, "[--] PROGRAM [ARGUMENT...]", record_doc, NULL, NULL, NULL};
     struct settings settings = {.folder = folder_default()};
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &settings);
+    cli_parse_in_order(&argp, argc, argv, &settings);
     struct problem problem = {""};
     char folder[PATH_MAX];
     int status = 0;

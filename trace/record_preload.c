@@ -14,12 +14,13 @@
  *
  * Start: the first call comes from the dynamic linker, before any thread exists, so nothing here
  * needs a lock. While the real functions are looked up, the look-up's own requests are served from
- * a small static arena and not recorded. What the linker allocates before the C library knows the
- * environment is not recorded either; its frees are counted as unknown.
+ * a static arena (early_arena.h) and not recorded. What the linker allocates before the C library
+ * knows the environment is not recorded either; its frees are counted as unknown.
  *
  * What it does not see: programs linked statically, allocators called by names of their own, and
  * operator new where an allocator library brings its own.
  */
+#include "early_arena.h"
 #include "record_stream.h"
 
 #include <dlfcn.h>
@@ -64,8 +65,6 @@
 #endif
 
 enum {
-    EARLY_BYTES = 16384,
-    EARLY_ALIGN = 16,
     CHUNK_RECORDS = 4096, /* made writable at a time, one chunk ahead: 128 KiB */
     FILE_NAME_BYTES = 32, /* room for /PID.IMAGE */
     THREAD_LAST = UINT16_MAX
@@ -109,36 +108,6 @@ static bool real_find(void) {
 
 static inline bool real_known(void) {
     return LIKELY(real.free != NULL) || real_find();
-}
-
-/* ---- the arena of the look-up: a size before each block, nothing is given back ---- */
-
-static _Alignas(EARLY_ALIGN) unsigned char early_arena[EARLY_BYTES];
-static size_t early_used;
-
-static inline bool early_owns(const void *block) {
-    return (uintptr_t)block - (uintptr_t)early_arena < EARLY_BYTES;
-}
-
-static void *early_alloc(size_t bytes) {
-    if (bytes > EARLY_BYTES - EARLY_ALIGN - early_used) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    unsigned char *block = early_arena + early_used + EARLY_ALIGN;
-    memcpy(block - sizeof bytes, &bytes, sizeof bytes);
-    size_t end = (size_t)(block - early_arena) + bytes;
-    early_used = (end + EARLY_ALIGN - 1) / EARLY_ALIGN * EARLY_ALIGN;
-    if (early_used > EARLY_BYTES - EARLY_ALIGN) {
-        early_used = EARLY_BYTES - EARLY_ALIGN;
-    }
-    return block;
-}
-
-static size_t early_bytes(const void *block) {
-    size_t bytes;
-    memcpy(&bytes, (const unsigned char *)block - sizeof bytes, sizeof bytes);
-    return bytes;
 }
 
 /* ---- the stream of this process ---- */

@@ -253,7 +253,7 @@ static int player_run(const char *name) {
 
 struct recording {
     char folder[64];
-    struct record_ran ran;
+    struct preload_ran ran;
     struct record_image *images;
     size_t count;
     const struct record_image *image; /* the last of the program started */
