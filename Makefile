@@ -51,7 +51,8 @@ library_o := $(patsubst %.c,$(B)/%.o,$(library_c))
 programs  := $(patsubst bench/%_main.c,$(B)/%,$(wildcard bench/*_main.c))
 # Google Benchmark is a library of the machine's own, so there is no gbench for another.
 programs  := $(if $(filter native,$(ARCH)),$(programs),$(filter-out $(B)/gbench,$(programs)))
-preloads  := $(patsubst trace/%_preload.c,$(B)/libheaprig_%.so,$(wildcard trace/*_preload.c))
+preload_c := $(filter %_preload.c,$(all_c))
+preloads  := $(patsubst %_preload.c,$(B)/libheaprig_%.so,$(notdir $(preload_c)))
 plugins   := $(patsubst %_plugin.c,$(B)/%_plugin.so,$(filter %_plugin.c,$(all_c)))
 tests     := $(patsubst %.c,$(B)/%,$(filter %_test.c,$(all_c)))
 
@@ -68,7 +69,7 @@ help:
 ## make deps         install what is missing (apt-get), saying what and why
 .PHONY: deps
 deps:
-	@tools/deps.sh core arm fuzz check
+	@tools/deps.sh core arm fuzz check run
 	@$(MAKE) -s build/.deps-core build/.deps-arm
 
 build/.deps-%: tools/deps.sh tools/sysroot.sh
@@ -103,8 +104,8 @@ $(B)/%.o: %.cc | $(deps_ok)
 # Results say what they were built with.
 $(B)/bench/meta.o: compile_flags := $(compile_flags) -DHEAPRIG_FLAGS='"$(compile_flags)"'
 
-# The recorder's test counts its own calls of malloc: none may be optimized away.
-$(B)/trace/record_test.o: compile_flags := $(compile_flags) -fno-builtin
+# These tests are about their own calls of malloc: none may be optimized away.
+$(B)/trace/record_test.o $(B)/bench/run_test.o: compile_flags := $(compile_flags) -fno-builtin
 
 $(B)/libheaprig.a: $(library_o)
 	@rm -f $@
@@ -121,11 +122,26 @@ $(programs): $(B)/%: $(B)/bench/%_main.o $(B)/libheaprig.a $(BASELINE_A)
 	echo '  link  $@'
 	$(CC) $(link_flags) -rdynamic $^ $(libs) -o $@
 
-$(preloads): $(B)/libheaprig_%.so: trace/%_preload.c | $(deps_ok)
+# What is loaded into other programs: NAME_preload.c and what it is made of, in NAME_preload_parts.
+malloc_preload_parts := $(filter alloc/%,$(library_c)) bench/malloc_pool.c trace/problem.c
+pic_flags = $(filter-out -fsanitize=%,$(compile_flags)) -fPIC -fvisibility=hidden
+
+# malloc_pool.h says why slots are shifted there.
+$(B)/pic/alloc/%.o: pic_flags += $(alloc_flags) -DRUNS_SHIFT=8u
+# Plug-ins may call the functions of alloc.h.
+$(B)/pic/alloc/registry.o: pic_flags += -fvisibility=default
+$(B)/pic/%.o: %.c | $(deps_ok)
 	@mkdir -p $(@D)
+	echo '  pic   $@'
+	$(CC) $(pic_flags) -MMD -MP -c $< -o $@
+
+define preload_rule
+$(B)/libheaprig_$(notdir $(1)).so: $(patsubst %.c,$(B)/pic/%.o,$(1)_preload.c $($(notdir $(1))_preload_parts))
+endef
+$(foreach source,$(preload_c),$(eval $(call preload_rule,$(source:_preload.c=))))
+$(preloads):
 	echo '  so    $@'
-	$(CC) $(filter-out -fsanitize=%,$(compile_flags)) -fPIC -fvisibility=hidden -shared $(ARCH_LDFLAGS) \
-	    -MMD -MP -MF $@.d $< -ldl -lpthread -o $@
+	$(CC) -shared $(ARCH_LDFLAGS) $^ -ldl -lpthread -o $@
 
 $(plugins): $(B)/%_plugin.so: %_plugin.c | $(deps_ok)
 	@mkdir -p $(@D)
@@ -229,7 +245,7 @@ bless: all arm
 	build/heaprig gate init --fixed-placement $(gate_whole)
 
 -include $(library_o:.o=.d) $(tests:=.d) $(patsubst bench/%_main.c,$(B)/bench/%_main.d,$(wildcard bench/*_main.c)) \
-    $(addsuffix .d,$(preloads) $(plugins))
+    $(addsuffix .d,$(plugins)) $(patsubst %.c,$(B)/pic/%.d,$(preload_c) $(malloc_preload_parts))
 .SECONDARY:
 
 ## make clean        remove what was built

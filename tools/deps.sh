@@ -2,6 +2,7 @@
 # deps.sh SET... - installs what heaprig needs and is missing, by set. Says what and why first.
 #   core    build, tests, tables, pictures        arm     cross compiler, qemu-arm, armhf libraries
 #   fuzz    clang, libFuzzer, AFL++               check   formatting and static checks
+#   run     programs that tests run on the allocators; without them these tests are skipped
 # With --list it prints the packages and installs nothing.
 set -eu
 
@@ -15,6 +16,8 @@ packages_fuzz="clang llvm-14 libclang-rt-14-dev lld-14 afl++"
 why_fuzz="coverage-guided fuzzing"
 packages_check="clang-format"
 why_check="formatting"
+packages_run="sqlite3 python3 clang redis-tools git"
+why_run="programs that are run on the allocators"
 
 list_only=no
 if [ "${1:-}" = --list ]; then
@@ -29,8 +32,8 @@ package_present() {
 
 missing=""
 for set_name in "$@"; do
-    case $set_name in core | arm | fuzz | check) ;; *)
-        echo "deps.sh: unknown set '$set_name', expected core, arm, fuzz or check" >&2
+    case $set_name in core | arm | fuzz | check | run) ;; *)
+        echo "deps.sh: unknown set '$set_name', expected core, arm, fuzz, check or run" >&2
         exit 2
         ;;
     esac
