@@ -113,6 +113,24 @@ START_TEST(fit_measures_and_writes) {
 }
 END_TEST
 
+/* A plug-in with a planted fault is shrunk to a script that still breaks it, and says so in words.
+ */
+START_TEST(minimize_shrinks) {
+    HEAPRIG(1, "minimize -a tlsf gen:embedded:1:500");
+    SAYS("tlsf is sound on");
+    (void)setenv("HEAPRIG_CANARY", "PREFIX_SHORT", 1);
+    HEAPRIG(0, "minimize -a $HEAPRIG_BUILD/fuzz/canary_plugin.so gen:embedded:1:500 -o @/bug.txt");
+    SAYS("realloc lost contents");
+    SAYS("2 ops of 500");
+    HEAPRIG(0, "minimize -a $HEAPRIG_BUILD/fuzz/canary_plugin.so @/bug.txt -c @/bug.c");
+    SAYS("2 ops of 2");
+    (void)unsetenv("HEAPRIG_CANARY");
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/bug.c", folder);
+    ck_assert_int_eq(access(path, R_OK), 0);
+}
+END_TEST
+
 START_TEST(bad_input_exits_2) {
     static const struct {
         const char *arguments, *says;
@@ -134,6 +152,11 @@ START_TEST(bad_input_exits_2) {
         {"compare @ /dev/null", "expected two folders or two files"},
         {"compare /dev/null /dev/null", "/dev/null:1"},
         {"digest -t gen:nothing", "nothing"},
+        {"minimize gen:lifo", "--allocator missing"},
+        {"minimize -a tlsf", "INPUT missing"},
+        {"minimize -a tlsv gen:lifo", "tlsf"},
+        {"minimize -a tlsf @/missing", "missing"},
+        {"minimize -a tlsf gen:lifo -s 0", "expected a number"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         HEAPRIG(2, rows[i].arguments);
@@ -303,6 +326,7 @@ int main(void) {
     tcase_add_checked_fixture(tcase, folder_make, folder_drop);
     tcase_add_test(tcase, bench_measures_and_writes);
     tcase_add_test(tcase, fit_measures_and_writes);
+    tcase_add_test(tcase, minimize_shrinks);
     tcase_add_test(tcase, bad_input_exits_2);
     tcase_add_test(tcase, gate_tells_worse_from_better);
     tcase_add_test(tcase, gate_refuses_what_is_not_the_baseline);

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ * minimize.c - delta debugging of scripts. */
+#include "minimize.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The work under way: `best` is the smallest script so far, `next` the candidate. */
+struct work {
+    struct minimize *how;
+    struct script *best;
+    struct script next;
+    uint8_t *slot_full; /* for mending; slot_count entries */
+    uint32_t slot_count;
+    struct problem *problem;
+    bool failed; /* no process or memory */
+};
+
+/* ---- candidates ---- */
+
+/* Makes `next` a valid trace: a free of an empty slot goes, a realloc of one is an alloc, an alloc
+ * into a full one a realloc. Extras keep their place. */
+static void next_mend(struct work *work) {
+    struct script *next = &work->next;
+    uint32_t kept = 0, extra = 0;
+    memset(work->slot_full, 0, work->slot_count);
+    for (uint32_t i = 0; i < next->op_count; i++) {
+        struct op op = next->ops[i];
+        uint8_t *full = &work->slot_full[op.slot];
+        for (; extra < next->extra_count && next->extras[extra].after <= i; extra++) {
+            next->extras[extra].after = kept;
+        }
+        if (op.kind == OP_FREE && !*full) {
+            continue;
+        }
+        if (op.kind == OP_REALLOC && !*full) {
+            op.kind = OP_ALLOC;
+        } else if (op.kind != OP_FREE && *full) {
+            op.kind = OP_REALLOC;
+            op.align_log2 = 0;
+        }
+        *full = op.kind != OP_FREE;
+        next->ops[kept++] = op;
+    }
+    for (; extra < next->extra_count; extra++) {
+        next->extras[extra].after = kept;
+    }
+    next->op_count = kept;
+}
+
+/* Runs `next`; takes it as best when it fails as the target does. */
+static bool next_try(struct work *work) {
+    struct judge_outcome outcome;
+    next_mend(work);
+    if (work->failed || work->next.op_count == 0 ||
+        !judge_script(work->how->judge, &work->next, &outcome, work->problem)) {
+        work->failed |= work->next.op_count != 0;
+        return false;
+    }
+    work->how->runs++;
+    bool same = judge_same(&outcome, &work->how->target);
+    if (same) {
+        script_copy(work->best, &work->next);
+        work->how->target = outcome;
+    }
+    if (work->how->progress != NULL) {
+        work->how->progress(work->how->ctx, work->how->runs, work->best->op_count);
+    }
+    return same;
+}
+
+/* ---- fewer steps ---- */
+
+/* Steps are ops and extras in the order they run; `step` counts extras first. */
+static uint32_t step_count(const struct script *script) {
+    return script->extra_count + script->op_count;
+}
+
+/* `next` becomes best without steps [from, to). */
+static void next_without(struct work *work, uint32_t from, uint32_t to) {
+    const struct script *best = work->best;
+    struct script *next = &work->next;
+    uint32_t extra = 0, step = 0;
+    next->setup = best->setup;
+    next->op_count = 0;
+    next->extra_count = 0;
+    for (uint32_t i = 0; i <= best->op_count; i++) {
+        for (; extra < best->extra_count && best->extras[extra].after == i; extra++, step++) {
+            if (step < from || step >= to) {
+                next->extras[next->extra_count] = best->extras[extra];
+                next->extras[next->extra_count++].after = next->op_count;
+            }
+        }
+        if (i < best->op_count) {
+            if (step < from || step >= to) {
+                next->ops[next->op_count++] = best->ops[i];
+            }
+            step++;
+        }
+    }
+}
+
+/* Chunks from half of all steps down to one, from the end, where what is superfluous mostly is. */
+static bool steps_shrink(struct work *work) {
+    bool shrunk = false;
+    for (uint32_t chunk = (step_count(work->best) + 1) / 2; chunk > 0 && !work->failed;
+         chunk = chunk > 1 ? (chunk + 1) / 2 : 0) {
+        for (uint32_t to = step_count(work->best); to > 0 && !work->failed;) {
+            uint32_t from = to > chunk ? to - chunk : 0;
+            next_without(work, from, to);
+            shrunk |= next_try(work);
+            to = from < step_count(work->best) ? from : step_count(work->best);
+        }
+    }
+    return shrunk;
+}
+
+/* ---- smaller numbers ---- */
+
+/* Tries value after value from the smallest on; `set` puts one into `next`. */
+static bool value_shrink(struct work *work, uint64_t now, uint64_t least,
+                         void (*set)(struct script *, uint32_t, uint64_t), uint32_t index) {
+    const uint64_t tries[] = {least, 8,   16,      24,          32,      64,     100,
+                              128,   256, now / 2, now / 8 * 8, now - 8, now - 1};
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        if (tries[i] >= least && tries[i] < now) {
+            script_copy(&work->next, work->best);
+            set(&work->next, index, tries[i]);
+            if (next_try(work)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void set_bytes(struct script *script, uint32_t i, uint64_t value) {
+    script->ops[i].bytes = value;
+}
+
+static void set_align(struct script *script, uint32_t i, uint64_t value) {
+    script->ops[i].align_log2 = (uint8_t)value;
+    if (value == 0) {
+        script->ops[i].kind = OP_ALLOC;
+    }
+}
+
+static void set_pool(struct script *script, uint32_t i, uint64_t value) {
+    (void)i;
+    script->setup.pool_bytes = (uint32_t)value;
+}
+
+static void set_misalign(struct script *script, uint32_t i, uint64_t value) {
+    (void)i;
+    script->setup.misalign = (uint32_t)value;
+}
+
+static void set_dirt(struct script *script, uint32_t i, uint64_t value) {
+    (void)i;
+    script->setup.dirt = (uint32_t)value;
+}
+
+static void set_block(struct script *script, uint32_t i, uint64_t value) {
+    (void)i;
+    script->setup.block_bytes = (uint32_t)value;
+}
+
+static void set_offset(struct script *script, uint32_t i, uint64_t value) {
+    script->extras[i].offset = (int64_t)value;
+}
+
+static bool numbers_shrink(struct work *work) {
+    const struct script_setup *setup = &work->best->setup;
+    bool shrunk = value_shrink(work, setup->misalign, 0, set_misalign, 0);
+    shrunk |= value_shrink(work, setup->dirt, 0, set_dirt, 0);
+    shrunk |= value_shrink(work, setup->block_bytes, 0, set_block, 0);
+    shrunk |= value_shrink(work, setup->pool_bytes, 1, set_pool, 0);
+    for (uint32_t i = 0; i < work->best->op_count && !work->failed; i++) {
+        const struct op *op = &work->best->ops[i];
+        if (op->kind == OP_ALIGNED) {
+            shrunk |= value_shrink(work, op->align_log2, 0, set_align, i);
+        }
+        if (op->kind != OP_FREE) {
+            shrunk |= value_shrink(work, op->bytes, 1, set_bytes, i);
+        }
+    }
+    for (uint32_t i = 0; i < work->best->extra_count && !work->failed; i++) {
+        int64_t offset = work->best->extras[i].offset;
+        shrunk |= offset > 0 && value_shrink(work, (uint64_t)offset, 0, set_offset, i);
+    }
+    return shrunk;
+}
+
+/* ---- names ---- */
+
+/* Slots are numbered in order of their first op. */
+static void slots_rename(struct work *work) {
+    uint32_t *names = calloc(work->slot_count, sizeof *names);
+    uint32_t count = 0;
+    script_copy(&work->next, work->best);
+    for (uint32_t i = 0; names != NULL && i < work->next.op_count; i++) {
+        uint32_t *name = &names[work->next.ops[i].slot];
+        *name = *name == 0 ? ++count : *name;
+        work->next.ops[i].slot = *name - 1;
+    }
+    free(names);
+    (void)(names != NULL && next_try(work));
+}
+
+bool minimize_script(struct minimize *how, struct script *script, struct problem *problem) {
+    struct work work = {.how = how, .best = script, .problem = problem, .slot_count = 1};
+    for (uint32_t i = 0; i < script->op_count; i++) {
+        uint32_t slot = script->ops[i].slot;
+        work.slot_count = slot >= work.slot_count ? slot + 1 : work.slot_count;
+    }
+    work.slot_full = calloc(work.slot_count, 1);
+    if (work.slot_full == NULL || !script_open(&work.next, script->op_count, script->extra_count)) {
+        free(work.slot_full);
+        return problem_set(problem, "out of memory");
+    }
+    /* Fewer steps make numbers free to shrink, and the other way round. */
+    bool shrunk = true;
+    while (shrunk && !work.failed) {
+        shrunk = steps_shrink(&work);
+        shrunk |= numbers_shrink(&work);
+    }
+    slots_rename(&work);
+    script_close(&work.next);
+    free(work.slot_full);
+    return !work.failed;
+}
