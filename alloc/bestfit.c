@@ -2,304 +2,428 @@
  *
  * bestfit.c - true best fit without scanning
  *
- * A request takes the smallest sufficient free block, of equals the one freed last, and only when
- * there is none the wilderness. Free blocks are kept by size class (heap_classes.h). Those of a
- * class of one size hang in a list (heap_lists.h). The sizes of any other class form a binary trie;
- * its nodes are blocks, one of each size, and the others of that size hang in a list behind it:
+ * A request takes the smallest sufficient free block, of equals the one at the lowest address, and
+ * only when there is none the wilderness. Free blocks are kept by size class (heap_classes.h), each
+ * class in a tree. A block's key is its size, then its address.
  *
- *        head            A size hangs at the first free place on the path that its bits below the
- *       0/   \1          class describe, from the highest down. So all sizes below a node at depth
- * d 00/ \01            agree in the first d of these bits, and those under child 0 are less than
- *                        those under child 1. The node itself may be anywhere in that range.
+ *        1011        The root is the greatest. The highest bit of its key divides the others:
+ *      0/    \1      those without it are below child 0, those with it below child 1.
+ *     0110   1001     So it goes on down; the bits that all keys below a link have in common,
+ *       \1           such as the 1 above 1001, do not count.
+ *      0101
  *
- *   | header | next | prev | child 0 | child 1 | link | ... | footer |
+ * All below child 0 is less than all below child 1, and both are less than the node. So the least
+ * of a tree is at the end of the path that keeps left.
  *
- * Children are nodes (heap_layout.h), `link` is the offset of the word that leads here, and 0 in
- * the blocks that are not in the trie themselves.
+ *   | header | child 0 | child 1 | ... | footer |      children: nodes (heap_layout.h)
  *
- * Bound. The sizes of a class between 2^f and 2^(f+1) differ in f - 7 bits, whatever the pool's
- * size and however many blocks are free: no path visits more than f - 6 nodes, 6 below 8 KiB, 10
- * below 128 KiB. Entering and removing follow one path, a search at most two. No rotations, no
+ * Any block may be the greatest of its place, so no place needs a node of its own, and zeros above
+ * the greatest key take no level: paths depend on the addresses in use, not on the pool's size.
+ * When a node leaves, the greatest below it, its child 1, takes its place, and so on; without a
+ * child 1 the tree below child 0 does as it is. When a greater one comes, the node goes below it
+ * the same way.
+ *
+ * Bound. Each level takes a bit of the key. Free blocks of an exact class lie at least 32 bytes
+ * apart, so in a heap below 2^P bytes P - 5 bits tell them apart. The sizes of a class of octave f
+ * differ in f - 7 bits, the addresses of its blocks above bit f: P - 7 bits. So no path has more
+ * than P - 4 nodes, or P - 6, whatever was done before: 12 below 64 KiB, 28 below 4 GiB. Entering,
+ * removing and taking follow one path each, alloc() two, free() three at most. No rotations, no
  * scan.
- *
- * The trie is Doug Lea's (malloc 2.8), by classes rather than octaves. The lowest address among
- * equals, which the literature prefers, was tried: it fills no pool better and costs a search in
- * each list.
  */
-#include "heap_lists.h"
+#include "heap_classes.h"
 
-/* Called for every node of a trie visited; a test may count. */
+/* Called for every node visited; a test may count. */
 #ifndef BESTFIT_VISIT
 #define BESTFIT_VISIT() ((void)0)
 #endif
 
-enum {
-    TRIE_CHILD = 12, /* where in a free block child 0 lies, child 1 follows */
-    TRIE_LINK = 20,  /* and the link */
-};
-
 extern const struct alloc_ops bestfit_ops;
 
-/* The bits that decide among the sizes of a class, left-aligned. */
-HEAP_HOT uint32_t trie_key(uint32_t bytes) {
-    uint32_t x = bytes - 8;
-    return x << (32 + CLASS_SPLIT_LOG2 - log2_floor(x));
+/* What is done to trees of more than one node is called, so that the hot paths around it keep few
+ * registers. */
+#define TREE_CALLED static __attribute__((noinline))
+
+enum { TREE_CHILD = 4 }; /* where in a free block child 0 lies, child 1 follows */
+
+/* ---- keys ---- */
+
+/* How keys are made of blocks. In an exact class the key is the node itself. In another it is the
+ * bits of the size below the class, from bit 31 down, then those of the address above the ones in
+ * which blocks so large can overlap: 25 bits. */
+struct tree_keys {
+    uint32_t octave; /* 0: an exact class */
+};
+
+HEAP_HOT struct tree_keys tree_keys_exact(void) {
+    return (struct tree_keys){0};
 }
 
-/* The offset of the link to a child. */
-HEAP_HOT uint32_t trie_child(uint32_t b, uint32_t side) {
-    return b + TRIE_CHILD + 4 * side;
+HEAP_HOT struct tree_keys tree_keys_octave(uint32_t bytes) {
+    return (struct tree_keys){log2_floor(bytes - 8)};
 }
 
-/* Makes the word at `link` lead to block b. */
-HEAP_HOT void trie_hang(struct heap *h, uint32_t link, uint32_t b) {
-    heap_set(h, link, HEAP_NODE(b));
-    heap_set_at(h, b, TRIE_LINK, link);
+/* The key of a block of `bytes` at b, in an octave class. */
+HEAP_HOT uint32_t tree_key_octave(struct tree_keys keys, uint32_t b, uint32_t bytes) {
+    return (bytes - 8) << (32 + CLASS_SPLIT_LOG2 - keys.octave) | b >> keys.octave << 7;
 }
 
-static inline void trie_insert(struct heap *h, uint32_t b, uint32_t bytes) {
-    uint32_t class = class_of_octave(bytes);
-    uint32_t key = trie_key(bytes);
-    uint32_t link = class_slot(class);
-    uint32_t node;
-    while ((node = heap_get(h, link)) != CLASS_NODE_NONE) {
+HEAP_HOT uint32_t tree_key(const struct heap *h, struct tree_keys keys, uint32_t node) {
+    return keys.octave == 0 ? node : tree_key_octave(keys, node_block(node), node_bytes(h, node));
+}
+
+/* Whether `at` is a node, and one with a greater key. CLASS_NODE_NONE is less than any node. */
+HEAP_HOT bool tree_is_greater(const struct heap *h, struct tree_keys keys, uint32_t at,
+                              uint32_t key) {
+    return keys.octave == 0 ? at > key : at != CLASS_NODE_NONE && tree_key(h, keys, at) > key;
+}
+
+/* ---- trees ---- */
+
+HEAP_HOT uint32_t tree_child(const struct heap *h, uint32_t node, uint32_t side) {
+    return heap_get_at(h, node + 4 * side, HEAP_NODE_FIELD + TREE_CHILD);
+}
+
+HEAP_HOT void tree_set_child(struct heap *h, uint32_t node, uint32_t side, uint32_t child) {
+    heap_set_at(h, node + 4 * side, HEAP_NODE_FIELD + TREE_CHILD, child);
+}
+
+HEAP_HOT bool tree_is_leaf(const struct heap *h, uint32_t node) {
+    return tree_child(h, node, 0) == CLASS_NODE_NONE && tree_child(h, node, 1) == CLASS_NODE_NONE;
+}
+
+HEAP_HOT void tree_make_leaf(struct heap *h, uint32_t node) {
+    tree_set_child(h, node, 0, CLASS_NODE_NONE);
+    tree_set_child(h, node, 1, CLASS_NODE_NONE);
+}
+
+/* A place is the word that leads to a node, taken as a node whose child 0 it is. */
+HEAP_HOT uint32_t tree_place(uint32_t node, uint32_t side) {
+    return node + 4 * side;
+}
+
+/* A way down the tree by a key. */
+struct tree_way {
+    uint32_t key;
+    uint32_t prefix; /* the bits common to all keys that may be here, 0 below them */
+    uint32_t place;  /* how far it has come */
+};
+
+HEAP_HOT struct tree_way tree_way(uint32_t slot, uint32_t key) {
+    return (struct tree_way){.key = key, .prefix = 0, .place = HEAP_NODE(slot - TREE_CHILD)};
+}
+
+/* Goes on below the node `at`, whose key is greater, to child 0 or 1. */
+HEAP_HOT uint32_t tree_go(struct tree_way *way, uint32_t at, uint32_t key_at) {
+    uint32_t bit = log2_floor(key_at - way->prefix);
+    uint32_t side = way->key >> bit & 1;
+    way->prefix += side << bit;
+    way->place = tree_place(at, side);
+    return side;
+}
+
+/* Puts `node` before `at`, which is less and so is greater than all below it. If both divide those
+ * by the same bit, `at` goes to child 1, and before what is there. */
+HEAP_HOT void tree_push_down(struct heap *h, uint32_t node, uint32_t at, uint32_t prefix,
+                             struct tree_keys keys) {
+    uint32_t rest = tree_key(h, keys, node) - prefix;
+    do {
         BESTFIT_VISIT();
-        if (node_bytes(h, node) == bytes) {
-            node_link(h, HEAP_NODE(b), node_next(h, node));
-            node_link(h, node, HEAP_NODE(b));
-            heap_set_at(h, b, TRIE_LINK, 0);
+        uint32_t rest_at = tree_key(h, keys, at) - prefix;
+        if ((rest ^ rest_at) >= rest_at) {
+            tree_set_child(h, node, 0, at);
+            tree_set_child(h, node, 1, CLASS_NODE_NONE);
             return;
         }
-        link = trie_child(node_block(node), key >> 31);
-        key <<= 1;
-    }
-    heap_set_at(h, b, LIST_NEXT, CLASS_NODE_NONE);
-    heap_set(h, trie_child(b, 0), CLASS_NODE_NONE);
-    heap_set(h, trie_child(b, 1), CLASS_NODE_NONE);
-    trie_hang(h, link, b);
-    class_mark_octave(h, class);
+        uint32_t right = tree_child(h, at, 1);
+        tree_set_child(h, node, 0, tree_child(h, at, 0));
+        tree_set_child(h, node, 1, at);
+        uint32_t top = 1u << log2_floor(rest_at);
+        prefix += top;
+        rest = rest_at - top;
+        node = at;
+        at = right;
+    } while (at != CLASS_NODE_NONE);
+    tree_make_leaf(h, node);
 }
 
-/* The link to child 0 of block b, or to child 1 if it has no child 0. */
-HEAP_HOT uint32_t trie_left(const struct heap *h, uint32_t b) {
-    return trie_child(b, heap_get(h, trie_child(b, 0)) == CLASS_NODE_NONE);
+TREE_CALLED void tree_push_down_exact(struct heap *h, uint32_t node, uint32_t at, uint32_t prefix) {
+    tree_push_down(h, node, at, prefix, tree_keys_exact());
 }
 
-/* The link to the leaf below block b, itself led to by `link`, on the path that keeps left. */
-HEAP_HOT uint32_t trie_leaf(const struct heap *h, uint32_t b, uint32_t link) {
-    uint32_t next = trie_left(h, b);
-    uint32_t node;
-    while ((node = heap_get(h, next)) != CLASS_NODE_NONE) {
+TREE_CALLED void tree_push_down_octave(struct heap *h, uint32_t node, uint32_t at,
+                                       uint32_t prefix) {
+    tree_push_down(h, node, at, prefix, tree_keys_octave(node_bytes(h, node)));
+}
+
+/* Enters `node` into the tree below the slot: on its way, before the first that is less. */
+HEAP_HOT void tree_enter(struct heap *h, uint32_t slot, uint32_t node, struct tree_keys keys) {
+    struct tree_way way = tree_way(slot, tree_key(h, keys, node));
+    uint32_t at = heap_get(h, slot);
+    while (tree_is_greater(h, keys, at, way.key)) {
         BESTFIT_VISIT();
-        link = next;
-        next = trie_left(h, node_block(node));
+        (void)tree_go(&way, at, tree_key(h, keys, at));
+        at = tree_child(h, way.place, 0);
     }
-    return link;
-}
-
-/* Puts block `heir` where block b, led to by `link`, hangs. */
-static inline void trie_replace(struct heap *h, uint32_t b, uint32_t link, uint32_t heir) {
-    for (uint32_t side = 0; side < 2; side++) {
-        uint32_t node = heap_get(h, trie_child(b, side));
-        heap_set(h, trie_child(heir, side), node);
-        if (node != CLASS_NODE_NONE) {
-            heap_set_at(h, node_block(node), TRIE_LINK, trie_child(heir, side));
-        }
-    }
-    trie_hang(h, link, heir);
-}
-
-/* Takes block b out. In its place comes the next of its size, else the leaf below it, as any block
- * below it would be right there. */
-static inline void trie_remove(struct heap *h, uint32_t b) {
-    uint32_t link = heap_get_at(h, b, TRIE_LINK);
-    uint32_t next = heap_get_at(h, b, LIST_NEXT);
-    if (link == 0) {
-        node_link(h, heap_get_at(h, b, LIST_PREV), next);
-        return;
-    }
-    if (next != CLASS_NODE_NONE) {
-        trie_replace(h, b, link, node_block(next));
-        return;
-    }
-    uint32_t leaf_link = trie_leaf(h, b, link);
-    uint32_t leaf = node_block(heap_get(h, leaf_link));
-    heap_set(h, leaf_link, CLASS_NODE_NONE);
-    if (leaf != b) {
-        trie_replace(h, b, link, leaf);
-    } else if (link < h->first) {
-        class_clear(h, (link - class_slot(0)) / 4);
+    tree_set_child(h, way.place, 0, node);
+    if (at == CLASS_NODE_NONE) {
+        tree_make_leaf(h, node);
+    } else if (keys.octave == 0) {
+        tree_push_down_exact(h, node, at, way.prefix);
+    } else {
+        tree_push_down_octave(h, node, at, way.prefix);
     }
 }
 
-/* The node of the least size of at least `need` below `node`, or CLASS_NODE_NONE. The path of
- * `need` passes the nodes that may be more or less than it; what lies wholly above and nearest to
- * it is the last subtree on the right that the path did not enter, and the least of that is on the
- * path that keeps left. */
-static uint32_t trie_least(const struct heap *h, uint32_t node, uint32_t need, uint32_t key) {
-    uint32_t above = CLASS_NODE_NONE;
-    bool on_path = true;
-    uint32_t best = CLASS_NODE_NONE;
-    uint32_t best_bytes = UINT32_MAX;
-    while (node != CLASS_NODE_NONE && best_bytes != need) {
+TREE_CALLED void tree_enter_exact(struct heap *h, uint32_t slot, uint32_t node) {
+    tree_enter(h, slot, node, tree_keys_exact());
+}
+
+TREE_CALLED void tree_enter_octave(struct heap *h, uint32_t slot, uint32_t node) {
+    tree_enter(h, slot, node, tree_keys_octave(node_bytes(h, node)));
+}
+
+/* Takes out the node at a place. The greatest below it, child 1, comes there, and so on down; with
+ * no child 1, child 0 does, and all below it stays. */
+HEAP_HOT void tree_cut(struct heap *h, uint32_t place) {
+    uint32_t node = tree_child(h, place, 0);
+    uint32_t left = tree_child(h, node, 0);
+    uint32_t right = tree_child(h, node, 1);
+    while (right != CLASS_NODE_NONE) {
         BESTFIT_VISIT();
-        uint32_t bytes = node_bytes(h, node);
-        if (bytes >= need && bytes < best_bytes) {
-            best = node;
-            best_bytes = bytes;
-        }
-        uint32_t left = heap_get_at(h, node, HEAP_NODE_FIELD + TRIE_CHILD);
-        uint32_t right = heap_get_at(h, node, HEAP_NODE_FIELD + TRIE_CHILD + 4);
-        if (!on_path) {
-            node = left != CLASS_NODE_NONE ? left : right;
-            continue;
-        }
-        bool goes_left = key >> 31 == 0;
-        above = goes_left && right != CLASS_NODE_NONE ? right : above;
-        node = goes_left ? left : right;
-        key <<= 1;
-        if (node == CLASS_NODE_NONE) {
-            node = above;
-            on_path = false;
-        }
+        uint32_t up = right;
+        tree_set_child(h, place, 0, up);
+        uint32_t up_left = tree_child(h, up, 0);
+        right = tree_child(h, up, 1);
+        tree_set_child(h, up, 0, left);
+        place = tree_place(up, 1);
+        left = up_left;
     }
-    return best;
+    tree_set_child(h, place, 0, left);
 }
 
-/* ---- the index: lists for classes of one size, tries for the others ---- */
+/* Takes `node` out of the tree below the slot, where its key leads to it. */
+HEAP_HOT void tree_leave(struct heap *h, uint32_t slot, uint32_t node, struct tree_keys keys) {
+    struct tree_way way = tree_way(slot, tree_key(h, keys, node));
+    uint32_t at = heap_get(h, slot);
+    while (at != node) {
+        BESTFIT_VISIT();
+        (void)tree_go(&way, at, tree_key(h, keys, at));
+        at = tree_child(h, way.place, 0);
+    }
+    tree_cut(h, way.place);
+}
+
+TREE_CALLED void tree_leave_exact(struct heap *h, uint32_t slot, uint32_t node) {
+    tree_leave(h, slot, node, tree_keys_exact());
+}
+
+TREE_CALLED void tree_leave_octave(struct heap *h, uint32_t slot, uint32_t node) {
+    tree_leave(h, slot, node, tree_keys_octave(node_bytes(h, node)));
+}
+
+/* Takes out the least of the node at a place and all below it: the end of the path that keeps left.
+ */
+HEAP_HOT uint32_t tree_pop(struct heap *h, uint32_t place) {
+    uint32_t node = tree_child(h, place, 0);
+    for (;;) {
+        BESTFIT_VISIT();
+        uint32_t left = tree_child(h, node, 0);
+        uint32_t right = tree_child(h, node, 1);
+        if (left != CLASS_NODE_NONE) {
+            place = node;
+            node = left;
+        } else if (right != CLASS_NODE_NONE) {
+            place = tree_place(node, 1);
+            node = right;
+        } else {
+            tree_set_child(h, place, 0, CLASS_NODE_NONE);
+            return node;
+        }
+    }
+}
+
+TREE_CALLED uint32_t tree_pop_root(struct heap *h, uint32_t slot) {
+    return tree_pop(h, tree_way(slot, 0).place);
+}
+
+/* Takes out the least node of at least `need` bytes below the slot of that size's class, whose root
+ * suffices. As long as the child on the way of `need` suffices, the least is there; else it is the
+ * least of child 1, if the way goes by it; else the node itself. */
+TREE_CALLED uint32_t tree_take(struct heap *h, uint32_t slot, uint32_t need) {
+    struct tree_keys keys = tree_keys_octave(need);
+    struct tree_way way = tree_way(slot, tree_key_octave(keys, 0, need));
+    uint32_t node = heap_get(h, slot);
+    for (;;) {
+        BESTFIT_VISIT();
+        uint32_t place = way.place;
+        uint32_t side = tree_go(&way, node, tree_key(h, keys, node) | 1);
+        uint32_t child = tree_child(h, way.place, 0);
+        if (child == CLASS_NODE_NONE || node_bytes(h, child) < need) {
+            if (side == 0 && tree_child(h, node, 1) != CLASS_NODE_NONE) {
+                return tree_pop(h, tree_place(node, 1));
+            }
+            tree_cut(h, place);
+            return node;
+        }
+        node = child;
+    }
+}
+
+/* ---- the index ---- */
 
 HEAP_HOT void bestfit_insert(struct heap *h, uint32_t b, uint32_t bytes) {
-    if (class_is_exact(bytes)) {
-        list_insert_exact(h, b, bytes);
+    bool is_exact = class_is_exact(bytes);
+    uint32_t class = is_exact ? class_of_exact(bytes) : class_of_octave(bytes);
+    uint32_t slot = class_slot(class);
+    uint32_t node = HEAP_NODE(b);
+    if (heap_get(h, slot) != CLASS_NODE_NONE) {
+        if (is_exact) {
+            tree_enter_exact(h, slot, node);
+        } else {
+            tree_enter_octave(h, slot, node);
+        }
+        return;
+    }
+    heap_set(h, slot, node);
+    tree_make_leaf(h, node);
+    if (is_exact) {
+        class_mark_exact(h, class);
     } else {
-        trie_insert(h, b, bytes);
+        class_mark_octave(h, class);
     }
 }
 
 HEAP_HOT void bestfit_remove(struct heap *h, uint32_t b, uint32_t bytes) {
-    if (class_is_exact(bytes)) {
-        list_remove(h, b, bytes);
+    bool is_exact = class_is_exact(bytes);
+    uint32_t class = is_exact ? class_of_exact(bytes) : class_of_octave(bytes);
+    uint32_t slot = class_slot(class);
+    uint32_t node = HEAP_NODE(b);
+    BESTFIT_VISIT();
+    if (heap_get(h, slot) == node && tree_is_leaf(h, node)) {
+        heap_set(h, slot, CLASS_NODE_NONE);
+        if (is_exact) {
+            class_clear_exact(h, class, true);
+        } else {
+            class_clear(h, class);
+        }
+    } else if (is_exact) {
+        tree_leave_exact(h, slot, node);
     } else {
-        trie_remove(h, b);
+        tree_leave_octave(h, slot, node);
     }
 }
 
-/* The node of the least size in the tries that suffices, or CLASS_NODE_NONE. */
-HEAP_HOT uint32_t bestfit_least(const struct heap *h, uint32_t bytes) {
-    uint32_t class = CLASS_OCTAVE_FIRST - 1;
-    if (!class_is_exact(bytes)) {
-        class = class_of_octave(bytes);
-        uint32_t node = trie_least(h, heap_get(h, class_slot(class)), bytes, trie_key(bytes));
-        if (node != CLASS_NODE_NONE) {
-            return node;
-        }
+HEAP_HOT struct heap_found bestfit_take_exact(struct heap *h, uint32_t bytes) {
+    uint32_t class = class_of_exact(bytes);
+    uint32_t word = heap_classes(h)->map[0] >> class;
+    if (word == 0) {
+        return HEAP_FOUND_NONE;
     }
-    class = class_above(h, class);
-    return class == CLASS_MAX ? CLASS_NODE_NONE
-                              : trie_least(h, heap_get(h, class_slot(class)), 0, 0);
+    uint32_t further = (uint32_t)__builtin_ctz(word);
+    class += further;
+    bytes += 8 * further;
+    uint32_t slot = class_slot(class);
+    uint32_t node = heap_get(h, slot);
+    BESTFIT_VISIT();
+    if (tree_is_leaf(h, node)) {
+        heap_set(h, slot, CLASS_NODE_NONE);
+        class_clear_exact(h, class, true);
+    } else {
+        node = tree_pop_root(h, slot);
+    }
+    return (struct heap_found){.b = node_block(node), .bytes = bytes};
 }
 
 HEAP_HOT struct heap_found bestfit_take(struct heap *h, uint32_t bytes) {
+    uint32_t class = CLASS_OCTAVE_FIRST - 1;
+    uint32_t node = CLASS_NODE_NONE;
     if (class_is_exact(bytes)) {
-        struct heap_found found = list_take_exact(h, bytes);
+        struct heap_found found = bestfit_take_exact(h, bytes);
         if (found.bytes != 0) {
             return found;
         }
+    } else {
+        class = class_of_octave(bytes);
+        node = heap_get(h, class_slot(class));
     }
-    uint32_t node = bestfit_least(h, bytes);
-    if (node == CLASS_NODE_NONE) {
-        return HEAP_FOUND_NONE;
+    bool is_in_class = node != CLASS_NODE_NONE && node_bytes(h, node) >= bytes;
+    if (!is_in_class) {
+        class = class_above(h, class);
+        if (class == CLASS_MAX) {
+            return HEAP_FOUND_NONE;
+        }
+        node = heap_get(h, class_slot(class));
     }
-    /* The last freed of that size, if the trie's own is not the only one. */
-    uint32_t next = node_next(h, node);
-    uint32_t b = node_block(next != CLASS_NODE_NONE ? next : node);
-    trie_remove(h, b);
-    return (struct heap_found){.b = b, .bytes = node_bytes(h, node)};
+    uint32_t slot = class_slot(class);
+    BESTFIT_VISIT();
+    if (tree_is_leaf(h, node)) {
+        heap_set(h, slot, CLASS_NODE_NONE);
+        class_clear(h, class);
+    } else {
+        node = is_in_class ? tree_take(h, slot, bytes) : tree_pop_root(h, slot);
+    }
+    return (struct heap_found){.b = node_block(node), .bytes = node_bytes(h, node)};
 }
 
-/* The largest of a trie is on the path that keeps right. */
+/* The root of the highest class. */
 static uint32_t bestfit_index_largest(const struct heap *h) {
     uint32_t class = class_last(h);
-    uint32_t node = class == CLASS_MAX ? CLASS_NODE_NONE : heap_get(h, class_slot(class));
-    uint32_t largest = node == CLASS_NODE_NONE ? 0 : node_bytes(h, node);
-    while (class >= CLASS_OCTAVE_FIRST && node != CLASS_NODE_NONE) {
-        uint32_t b = node_block(node);
-        uint32_t bytes = block_size(heap_get(h, b));
-        largest = bytes > largest ? bytes : largest;
-        uint32_t right = heap_get(h, trie_child(b, 1));
-        node = right != CLASS_NODE_NONE ? right : heap_get(h, trie_child(b, 0));
-    }
-    return largest;
+    return class == CLASS_MAX ? 0 : node_bytes(h, heap_get(h, class_slot(class)));
 }
 
 /* ---- check ---- */
 
-enum { TRIE_DEPTH_MAX = 25 }; /* f = 31 */
-
-/* A link still to be followed: the first `depth` bits of the node's key must be `path`. */
-struct trie_todo {
-    uint32_t link;
-    uint32_t depth;
-    uint32_t path;
+/* A node still to be confirmed, by the keys that it may have. */
+struct tree_todo {
+    uint32_t node;
+    uint32_t least;
+    uint32_t most;
 };
 
-static const char *trie_check_node(const struct heap *h, uint32_t class,
-                                   const struct trie_todo *at) {
-    uint32_t b = node_block(heap_get(h, at->link));
+/* Each level of a tree has at least one bit less to divide. */
+enum { TREE_TODO_MAX = 32 + 2 };
+
+static const char *tree_check_node(const struct heap *h, uint32_t class, const struct tree_todo *at,
+                                   uint32_t *key) {
+    uint32_t b = node_block(at->node);
     if (!block_seems_free(h, b) || class_of(block_size(heap_get(h, b))) != class) {
-        return "a trie holds what is no free block of its class";
+        return "a tree holds what is no free block of its class";
     }
-    if (heap_get_at(h, b, TRIE_LINK) != at->link) {
-        return "a free block does not know what leads to it";
-    }
-    uint32_t key = trie_key(block_size(heap_get(h, b)));
-    if (at->depth == TRIE_DEPTH_MAX ||
-        (at->depth > 0 && (key ^ at->path) >> (32 - at->depth) != 0)) {
-        return "a size hangs at the wrong place of its trie";
-    }
-    return NULL;
+    struct tree_keys keys =
+        class < CLASS_OCTAVE_FIRST ? tree_keys_exact() : tree_keys_octave(node_bytes(h, at->node));
+    *key = tree_key(h, keys, at->node);
+    return *key < at->least || *key > at->most ? "a block hangs at the wrong place of its tree"
+                                               : NULL;
 }
 
-/* The blocks of one size: the node in the trie, and the list behind it. */
-static const char *trie_check_size(const struct heap *h, uint32_t class, uint32_t node,
-                                   uint32_t limit, struct heap_tally *entered) {
-    if (entered->blocks == limit) {
-        return "tries hold more blocks than are free";
-    }
-    tally_add(entered, node_block(node));
-    const char *broken = list_check(h, node, class, node_bytes(h, node), limit, entered);
-    uint32_t next = broken == NULL ? node_next(h, node) : CLASS_NODE_NONE;
-    for (; next != CLASS_NODE_NONE; next = node_next(h, next)) {
-        if (heap_get_at(h, node_block(next), TRIE_LINK) != 0) {
-            return "a block in a list claims to be in the trie";
-        }
-    }
-    return broken;
-}
-
-static const char *trie_check(const struct heap *h, uint32_t class, uint32_t limit,
+static const char *tree_check(const struct heap *h, uint32_t class, uint32_t limit,
                               struct heap_tally *entered) {
-    struct trie_todo todo[TRIE_DEPTH_MAX + 2];
+    struct tree_todo todo[TREE_TODO_MAX];
     uint32_t count = 0;
-    todo[count++] = (struct trie_todo){.link = class_slot(class)};
+    todo[count++] = (struct tree_todo){heap_get(h, class_slot(class)), 0, UINT32_MAX};
     while (count > 0) {
-        struct trie_todo at = todo[--count];
-        uint32_t node = heap_get(h, at.link);
-        if (node == CLASS_NODE_NONE) {
+        struct tree_todo at = todo[--count];
+        if (at.node == CLASS_NODE_NONE) {
             continue;
         }
-        const char *broken = trie_check_node(h, class, &at);
-        broken = broken == NULL ? trie_check_size(h, class, node, limit, entered) : broken;
+        uint32_t key;
+        const char *broken = tree_check_node(h, class, &at, &key);
         if (broken != NULL) {
             return broken;
         }
-        for (uint32_t side = 0; side < 2; side++) {
-            todo[count++] = (struct trie_todo){
-                .link = trie_child(node_block(node), side),
-                .depth = at.depth + 1,
-                .path = at.path | side << (31 - at.depth),
-            };
+        if (entered->blocks == limit) {
+            return "trees hold more blocks than are free";
         }
+        tally_add(entered, node_block(at.node));
+        if (key == at.least) {
+            if (!tree_is_leaf(h, at.node)) {
+                return "a block hangs below one that is less";
+            }
+            continue;
+        }
+        uint32_t middle = at.least + (1u << log2_floor(key - at.least));
+        todo[count++] = (struct tree_todo){tree_child(h, at.node, 0), at.least, middle - 1};
+        todo[count++] = (struct tree_todo){tree_child(h, at.node, 1), middle, key - 1};
     }
     return NULL;
 }
@@ -308,12 +432,10 @@ static const char *bestfit_index_check(const struct heap *h, const struct heap_t
     const char *broken = classes_check(h);
     struct heap_tally entered = {0};
     for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
-        broken = c < CLASS_OCTAVE_FIRST
-                     ? list_check(h, node_of_head(c), c, 0, all->blocks, &entered)
-                     : trie_check(h, c, all->blocks, &entered);
+        broken = tree_check(h, c, all->blocks, &entered);
     }
     if (broken == NULL && !tally_equal(&entered, all)) {
-        broken = "a free block is in no list and no trie";
+        broken = "a free block is in no tree";
     }
     return broken;
 }
@@ -329,5 +451,5 @@ static const struct heap_index_ops bestfit_index_ops = {
     .check = bestfit_index_check,
 };
 
-HEAP_DEFINE(bestfit, "the smallest block that fits, found in a trie of sizes; no scan",
+HEAP_DEFINE(bestfit, "the smallest block that fits, of equals the lowest; found without a scan",
             ALLOC_POOL_MAX)

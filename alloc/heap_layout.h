@@ -189,6 +189,10 @@ HEAP_HOT uint32_t node_block(uint32_t node) {
     return node - HEAP_NODE(0);
 }
 
+HEAP_HOT uint32_t node_bytes(const struct heap *h, uint32_t node) {
+    return block_size(heap_get_at(h, node, HEAP_NODE_FIELD));
+}
+
 HEAP_HOT struct heap *heap_next(const struct heap *h) {
     return h->next != 0 ? (struct heap *)((uintptr_t)h + h->next) : NULL;
 }

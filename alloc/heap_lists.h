@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * heap_lists.h - free blocks in doubly linked lists, last in first out: one per size class in tlsf,
- * one per size in bestfit
+ * heap_lists.h - free blocks in doubly linked lists, last in first out: one per size class in tlsf
  *
  *   head slot --> | header | next | prev | ... | footer |   next, prev: nodes (heap_layout.h)
  *
@@ -21,10 +20,6 @@ enum {
 
 HEAP_HOT uint32_t node_next(const struct heap *h, uint32_t node) {
     return heap_get_at(h, node, HEAP_NODE_FIELD + LIST_NEXT);
-}
-
-HEAP_HOT uint32_t node_bytes(const struct heap *h, uint32_t node) {
-    return block_size(heap_get_at(h, node, HEAP_NODE_FIELD));
 }
 
 /* The node whose `next` is the head of the class. */
@@ -103,16 +98,15 @@ HEAP_HOT void list_insert_octave(struct heap *h, uint32_t b, uint32_t bytes) {
     class_mark_octave(h, class);
 }
 
-/* Whether the list behind the node `prev` holds only free blocks of the class, of `bytes` each
- * unless that is 0, at most `limit` with those already listed. */
+/* Whether the list behind the node `prev` holds only free blocks of the class, at most `limit` with
+ * those already listed. */
 static inline const char *list_check(const struct heap *h, uint32_t prev, uint32_t class,
-                                     uint32_t bytes, uint32_t limit, struct heap_tally *listed) {
+                                     uint32_t limit, struct heap_tally *listed) {
     uint32_t node = node_next(h, prev);
     while (node != CLASS_NODE_NONE) {
         uint32_t b = node_block(node);
-        if (!block_seems_free(h, b) || class_of(node_bytes(h, node)) != class ||
-            (bytes != 0 && node_bytes(h, node) != bytes)) {
-            return "a list holds what is no free block of its size";
+        if (!block_seems_free(h, b) || class_of(node_bytes(h, node)) != class) {
+            return "a list holds what is no free block of its class";
         }
         if (heap_get_at(h, b, LIST_PREV) != prev) {
             return "a link backwards is wrong";

@@ -10,7 +10,7 @@
 #define ALLOC_ASSERTS
 #endif
 
-/* Nodes of tries that bestfit visited. */
+/* Nodes of trees that bestfit visited. */
 static unsigned visits;
 #define BESTFIT_VISIT() ((void)visits++)
 

@@ -88,7 +88,7 @@ static const char *tlsf_index_check(const struct heap *h, const struct heap_tall
     const char *broken = classes_check(h);
     struct heap_tally listed = {0};
     for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
-        broken = list_check(h, node_of_head(c), c, 0, all->blocks, &listed);
+        broken = list_check(h, node_of_head(c), c, all->blocks, &listed);
     }
     if (broken == NULL && !tally_equal(&listed, all)) {
         broken = "a free block is in no list";
