@@ -200,6 +200,11 @@ $(alloc_targets): $(B)/fuzz_%: $(B)/fuzz/alloc_target_%.o $(B)/libheaprig.a $(BA
 	echo '  link  $@'
 	$(CC) $(link_flags) -fsanitize=fuzzer $^ $(libs) -o $@
 
+## make fuzz-speed   programs a second that the oracle judges, engine left out
+.PHONY: fuzz-speed
+fuzz-speed: all
+	$(B)/fuzz_speed
+
 # ---- measuring ----
 ## make bench        replay the corpus on every allocator: tables, results/latest, pictures in plots/out
 .PHONY: bench fit plots

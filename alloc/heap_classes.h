@@ -160,16 +160,25 @@ static inline void classes_format(struct heap *h) {
     }
 }
 
+/* The bits that word w of the map must have: those of classes with a head. */
+static inline uint32_t classes_word(const struct heap *h, uint32_t w) {
+    uint32_t word = 0;
+    uint32_t slot = class_slot(32 * w);
+    for (uint32_t bit = 0; bit < 32 && slot < h->first; bit++, slot += 4) {
+        word |= (uint32_t)(heap_get(h, slot) != CLASS_NODE_NONE) << bit;
+    }
+    return w == 0 ? word & ~((1u << CLASS_FIRST) - 1) : word;
+}
+
 /* NULL if exactly the bits of the classes with a head are set. */
 static inline const char *classes_check(const struct heap *h) {
     const struct heap_classes *classes = heap_classes_const(h);
-    for (uint32_t c = 0; c < CLASS_WORDS * 32; c++) {
-        uint32_t slot = class_slot(c);
-        bool has_head = c >= CLASS_FIRST && slot < h->first && heap_get(h, slot) != CLASS_NODE_NONE;
-        if (has_head != ((classes->map[c >> 5] >> (c & 31) & 1) != 0)) {
+    for (uint32_t w = 0; w < CLASS_WORDS; w++) {
+        uint32_t word = classes_word(h, w);
+        if (classes->map[w] != word) {
             return "the bit of a size class is wrong";
         }
-        if ((c >= 32 && classes->map[c >> 5] != 0) != ((classes->summary >> (c >> 5) & 1) != 0)) {
+        if ((classes->summary >> w & 1) != (uint32_t)(w > 0 && word != 0)) {
             return "the summary of size classes is wrong";
         }
     }

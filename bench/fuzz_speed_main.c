@@ -2,7 +2,7 @@
  *
  * fuzz_speed_main.c - how many programs a second the oracle judges, engine left out
  *
- * Programs of 64 records, half of them drawn at random and half made by the mutator, on each own
+ * Programs of 24 records (about 64 ops), half of them drawn at random and half made by the mutator, on each own
  * allocator: executions and allocator operations per second of one core.
  */
 #include "../fuzz/random_ops.h"
@@ -12,7 +12,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { RECORDS = 64, BYTES = PROGRAM_SETUP_BYTES + RECORDS * PROGRAM_RECORD_BYTES, PROGRAMS = 512 };
+enum {
+    RECORDS = 64,
+    BYTES = PROGRAM_SETUP_BYTES + RECORDS * PROGRAM_RECORD_BYTES,
+    PROGRAMS = 512,
+    CONTENT_CAP_BYTES = 64
+};
 
 static uint8_t programs[PROGRAMS][BYTES];
 
@@ -36,8 +41,8 @@ static double seconds_now(void) {
 
 /* Prints a line; false when an allocator was found wrong. */
 static bool speed_measure(const struct alloc_ops *ops, uint32_t audit_every, double seconds) {
-    struct runner *runner =
-        runner_new(&(struct runner_config){.ops = ops, .audit_every = audit_every});
+    struct runner *runner = runner_new(&(struct runner_config){
+        .ops = ops, .audit_every = audit_every, .content_cap_bytes = CONTENT_CAP_BYTES});
     if (runner == NULL) {
         fputs("fuzz_speed: out of memory\n", stderr);
         exit(2);

@@ -16,7 +16,7 @@
 #define TEXT_OF(name) #name
 #define TEXT(name)    TEXT_OF(name)
 
-enum { AUDIT_EVERY = 8 };
+enum { AUDIT_EVERY = 16, CONTENT_CAP_BYTES = 64 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
@@ -39,9 +39,11 @@ static struct runner *target_runner(void) {
     static struct runner *runner;
     if (runner == NULL) {
         const char *every = getenv("HEAPRIG_AUDIT");
-        const struct runner_config config = {
-            .ops = target_ops(),
-            .audit_every = every != NULL ? (uint32_t)strtoul(every, NULL, 10) : AUDIT_EVERY};
+        uint32_t audit_every = every != NULL ? (uint32_t)strtoul(every, NULL, 10) : AUDIT_EVERY;
+        const struct runner_config config = {.ops = target_ops(),
+                                             .audit_every = audit_every,
+                                             .content_cap_bytes =
+                                                 audit_every == 1 ? 0 : CONTENT_CAP_BYTES};
         runner = runner_new(&config);
         if (runner == NULL) {
             fputs("heaprig: out of memory\n", stderr);

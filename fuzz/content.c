@@ -33,51 +33,64 @@ unsigned char content_byte(const struct content *content, size_t at) {
 }
 
 /* Positions are walked in whole words where they can be, in bytes at the ragged ends. */
-static size_t word_end(size_t from, size_t to) {
-    size_t next = (from / WORD + 1) * WORD;
-    return next < to ? next : to;
+static size_t words_from(size_t from, size_t to) {
+    size_t up = (from + WORD - 1) / WORD * WORD;
+    return up < to ? up : to;
+}
+
+static size_t words_to(size_t from, size_t to) {
+    size_t down = to / WORD * WORD;
+    return down > from ? down : from;
+}
+
+/* [from, to) within one word. */
+static void ragged_fill(uint64_t first, unsigned char *payload, size_t from, size_t to) {
+    uint64_t word = first + from / WORD * STEP;
+    memcpy(payload + from, (const unsigned char *)&word + from % WORD, to - from);
 }
 
 static void range_fill(const struct content *content, unsigned char *payload, size_t from,
                        size_t to) {
     uint64_t first = tag_word(content->tag);
-    while (from < to) {
-        uint64_t word = first + from / WORD * STEP;
-        size_t end = word_end(from, to);
-        if (end - from == WORD) {
-            memcpy(payload + from, &word, WORD);
-        } else {
-            memcpy(payload + from, (const unsigned char *)&word + from % WORD, end - from);
-        }
-        from = end;
+    size_t begin = words_from(from, to), end = words_to(begin, to);
+    if (from < begin) {
+        ragged_fill(first, payload, from, begin);
     }
+    uint64_t word = first + begin / WORD * STEP;
+    for (size_t at = begin; at < end; at += WORD, word += STEP) {
+        memcpy(payload + at, &word, WORD);
+    }
+    if (end < to) {
+        ragged_fill(first, payload, end, to);
+    }
+}
+
+/* The first position of [from, to), within one word, that differs, or `to`. */
+static size_t ragged_damage(uint64_t first, const unsigned char *payload, size_t from, size_t to) {
+    uint64_t word = first + from / WORD * STEP;
+    const unsigned char *was = (const unsigned char *)&word;
+    while (from < to && payload[from] == was[from % WORD]) {
+        from++;
+    }
+    return from;
 }
 
 static size_t range_damage(const struct content *content, const unsigned char *payload, size_t from,
                            size_t to) {
     uint64_t first = tag_word(content->tag);
-    while (from < to) {
-        uint64_t word = first + from / WORD * STEP;
-        uint64_t found;
-        size_t end = word_end(from, to);
-        if (end - from == WORD) {
-            memcpy(&found, payload + from, WORD);
-        } else {
-            found = word;
-            memcpy((unsigned char *)&found + from % WORD, payload + from, end - from);
-        }
-        if (found != word) {
-            const unsigned char *is = (const unsigned char *)&found;
-            const unsigned char *was = (const unsigned char *)&word;
-            size_t at = from % WORD;
-            while (is[at] == was[at]) {
-                at++;
-            }
-            return from / WORD * WORD + at;
-        }
-        from = end;
+    size_t begin = words_from(from, to), end = words_to(begin, to);
+    size_t at = ragged_damage(first, payload, from, begin);
+    if (at < begin) {
+        return at;
     }
-    return to;
+    uint64_t word = first + begin / WORD * STEP, found;
+    for (; at < end; at += WORD, word += STEP) {
+        memcpy(&found, payload + at, WORD);
+        if (found != word) {
+            return ragged_damage(first, payload, at, at + WORD);
+        }
+    }
+    return ragged_damage(first, payload, end, to);
 }
 
 void content_fill(const struct content *content, void *payload) {

@@ -98,7 +98,8 @@ static bool run_begin(struct runner *runner, const struct script_setup *setup) {
                                          .pool_bytes = setup->pool_bytes,
                                          .guard_bytes = ARENA_GUARD,
                                          .slot_count = runner->config.slot_count,
-                                         .audit_every = runner->config.audit_every};
+                                         .audit_every = runner->config.audit_every,
+                                         .content_cap_bytes = runner->config.content_cap_bytes};
     runner->oracle = oracle_new(&config);
     return runner->oracle != NULL;
 }

@@ -22,8 +22,10 @@ struct runner;
 
 struct runner_config {
     const struct alloc_ops *ops;
-    uint32_t audit_every;  /* ops between audits of the whole heap; 1: after each op; 0: only at the
-                              end and around misuse */
+    uint32_t audit_every; /* ops between audits of the whole heap; 1: after each op; 0: only at the
+                             end and around misuse */
+    uint32_t
+        content_cap_bytes; /* of longer blocks only the edges are filled and verified; 0: all */
     uint32_t slot_count;   /* of scripts to be run; at least PROGRAM_SLOTS is always there */
     uint32_t pool_max;     /* largest pool; at least PROGRAM_POOL_MAX is always there */
     struct script *script; /* where programs are resolved to, PROGRAM_OPS_MAX ops and
