@@ -2,8 +2,8 @@
  *
  * fuzz_speed_main.c - how many programs a second the oracle judges, engine left out
  *
- * Programs of 24 records (about 64 ops), half of them drawn at random and half made by the mutator, on each own
- * allocator: executions and allocator operations per second of one core.
+ * Programs of 20 records (about 64 ops), half of them drawn at random and half made by the
+ * mutator, on each own allocator: executions and allocator operations per second of one core.
  */
 #include "../fuzz/random_ops.h"
 #include "../fuzz/runner.h"
@@ -13,7 +13,7 @@
 #include <time.h>
 
 enum {
-    RECORDS = 64,
+    RECORDS = 20,
     BYTES = PROGRAM_SETUP_BYTES + RECORDS * PROGRAM_RECORD_BYTES,
     PROGRAMS = 512,
     CONTENT_CAP_BYTES = 64
