@@ -25,8 +25,9 @@ static _Atomic uint32_t malloc_lock_state;
 static __attribute__((noinline, cold)) void malloc_lock_wait(void) {
     int saved = errno;
     for (int i = 0; i < LOCK_SPINS; i++) {
-        uint32_t state = LOCK_FREE;
-        if (atomic_compare_exchange_weak_explicit(&malloc_lock_state, &state, LOCK_TAKEN,
+        uint32_t state = atomic_load_explicit(&malloc_lock_state, memory_order_relaxed);
+        if (state == LOCK_FREE &&
+            atomic_compare_exchange_weak_explicit(&malloc_lock_state, &state, LOCK_TAKEN,
                                                   memory_order_acquire, memory_order_relaxed)) {
             return;
         }
@@ -63,7 +64,7 @@ static inline void malloc_lock_give(void) {
  * the two, when a thread ends. */
 static inline uint32_t malloc_lock(const struct alloc *a) {
     (void)a;
-    if (__builtin_expect(__libc_single_threaded, 1)) {
+    if (__libc_single_threaded) {
         return 0;
     }
     malloc_lock_take();
