@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # gate_test.sh [--plugin | --equal N] - do the gates see what they are for?
 #   (nothing)    plants small faults in a copy of the tree, one at a time, builds it and expects the gate to turn
-#                red, with a row of an allocator that is concerned and none of the others
+#                red, with a row of an allocator that is concerned and none of the others; with FAULTS=REGEX in
+#                the environment only those whose description matches
 #   --plugin     the same for the plug-in of the README, as a user would: seconds
 #   --equal N    the frag gate on the tree as it is, N times: must hold each time
 # Needs a finished build/heaprig. A fault whose place in the source is gone fails too: plant it anew.
@@ -81,6 +82,7 @@ equal_test() {
 
 # fault WHAT FILE SED-SCRIPT PART CONCERNED OTHERS FIGURES: planted, built and looked for.
 fault() {
+    [[ $1 =~ ${FAULTS:-.} ]] || return 0
     echo "$1"
     if plant "$2" "$3" && make -s build/heaprig >"$scratch/made" 2>&1; then
         gate_says 1 "^($5) [^ ]+ (x86_64 )?($7): .* worse\$" build/heaprig gate check --only "$4" "$scratch/gate"
@@ -110,7 +112,7 @@ tree_test() {
         's/^        class = class_of_octave\(bytes\);/        class = class_of_octave(bytes) + 1;/' \
         memory,pools bestfit 'tlsf|tlsf_frugal|tlsf_fast|bestfit_little|buddy|membox|bump' "$space"
     fault "a size class off by one: slots of runs" alloc/runs.h \
-        's/(return class < RUNS_CLASS_MIN \? RUNS_CLASS_MIN : class);/\1 + (class < RUNS_CLASS_MAX);/' \
+        's/return \(request - 1\) \/ 8 \+ 1;/return (request - 1) \/ 8 + 1 + (request > 8 \&\& request < RUNS_BYTES_MAX - 8);/' \
         memory,pools 'tlsf_frugal|tlsf_fast' 'tlsf|bestfit|bestfit_little|buddy|membox|bump' "$space"
     fault "a size class off by one: buddy's order" alloc/buddy.c \
         's/uint32_t wanted = ceil_log2\(units\);/uint32_t wanted = ceil_log2(units) + 1;/' \
