@@ -23,6 +23,7 @@ struct generator {
     uint64_t next_key;
     size_t ops;
     size_t room;
+    uint16_t thread;
     bool out_of_memory;
 };
 
@@ -73,6 +74,10 @@ uint32_t generator_between(struct generator *g, uint32_t least, uint32_t most) {
     return least + generator_below(g, (uint64_t)most - least + 1);
 }
 
+void generator_thread(struct generator *g, uint16_t thread) {
+    g->thread = thread;
+}
+
 static void push_check(struct generator *g, enum trace_push push) {
     assert(push == TRACE_PUSH_OK || push == TRACE_PUSH_FULL);
     if (push == TRACE_PUSH_FULL) {
@@ -86,21 +91,21 @@ uint64_t generator_alloc(struct generator *g, uint64_t bytes) {
         return g->next_key;
     }
     g->room--;
-    push_check(g, trace_builder_alloc(g->builder, g->next_key, OP_ALLOC, bytes, 0, 0));
+    push_check(g, trace_builder_alloc(g->builder, g->next_key, OP_ALLOC, bytes, 0, g->thread));
     return g->next_key++;
 }
 
 void generator_realloc(struct generator *g, uint64_t key, uint64_t bytes) {
     if (g->room > 0) {
         g->room--;
-        push_check(g, trace_builder_realloc(g->builder, key, key, bytes, 0));
+        push_check(g, trace_builder_realloc(g->builder, key, key, bytes, g->thread));
     }
 }
 
 void generator_free(struct generator *g, uint64_t key) {
     if (g->room > 0) {
         g->room--;
-        push_check(g, trace_builder_dispose(g->builder, key, 0));
+        push_check(g, trace_builder_dispose(g->builder, key, g->thread));
     }
 }
 

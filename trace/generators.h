@@ -44,6 +44,9 @@ uint32_t generator_below(struct generator *g, uint64_t limit);
 /* A number from [least, most]. */
 uint32_t generator_between(struct generator *g, uint32_t least, uint32_t most);
 
+/* The thread that makes the ops from now on; 0 before. */
+void generator_thread(struct generator *g, uint16_t thread);
+
 /* Allocates. Keys count from 0 and are never used again: the key of the n-th allocation is n. */
 uint64_t generator_alloc(struct generator *g, uint64_t bytes);
 void generator_realloc(struct generator *g, uint64_t key, uint64_t bytes);

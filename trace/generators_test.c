@@ -48,6 +48,7 @@ static const struct {
     {"gen:powerlaw:18446744073709551615:1000",
      "f06c44f79778d83a8e46673deab2e92a2454d763da86e6b35ae7fb69401db8e8"},
     {"gen:embedded", "8d23e823fa651a3f83a7556ebf08092033ada77f3016494cd5d70f3965a122c8"},
+    {"gen:messages", "f75585f03be2fe9216c276819af320aa25f9196ebeb53af6237cb27d313f4d1d"},
     {"gen:knuth", "fd766c4989b09c9ca77185c84731492febf1047ea61a2977b383010d3fe602ab"},
 };
 
@@ -337,6 +338,36 @@ START_TEST(comb_makes_half_of_the_heap_useless) {
 }
 END_TEST
 
+/* Five tasks; most blocks are freed by another than the one that took them; it fits a small RTOS'
+ * memory at all times. */
+START_TEST(messages_go_from_task_to_task) {
+    char spec[64];
+    (void)snprintf(spec, sizeof spec, "gen:messages:%d", _i);
+    struct trace trace = test_trace_load(spec);
+    uint16_t *owner = calloc(trace.counts.slots, sizeof *owner);
+    uint64_t handed_over = 0;
+    uint64_t of_thread[5] = {0};
+    ck_assert_ptr_nonnull(owner);
+    ck_assert_uint_eq(trace.counts.threads, 5);
+    for (size_t i = 0; i < trace.op_count; i++) {
+        const struct op *op = &trace.ops[i];
+        of_thread[op->thread]++;
+        if (op->kind == OP_ALLOC) {
+            owner[op->slot] = op->thread;
+        }
+        handed_over += op->kind == OP_FREE && owner[op->slot] != op->thread;
+    }
+    ck_assert_uint_gt(handed_over * 10, trace.counts.kind[OP_FREE] * 8);
+    for (size_t t = 0; t < 5; t++) {
+        ck_assert_uint_gt(of_thread[t] * 50, trace.op_count);
+    }
+    ck_assert_uint_lt(trace.counts.peak_live_bytes, 96 << 10);
+    ck_assert_uint_gt(trace.counts.kind[OP_REALLOC] * 20, trace.op_count);
+    free(owner);
+    trace_release(&trace);
+}
+END_TEST
+
 int main(void) {
     TCase *all = tcase_create("all");
     tcase_add_loop_test(all, every_generator_keeps_to_its_ops, 0,
@@ -354,6 +385,7 @@ int main(void) {
     tcase_add_test(each, fifo_frees_the_oldest);
     tcase_add_test(each, ramp_climbs_and_falls_four_times);
     tcase_add_loop_test(each, embedded_is_like_an_rtos_application, 0, 8);
+    tcase_add_loop_test(each, messages_go_from_task_to_task, 1, 5);
     TCase *adversaries = tcase_create("adversaries");
     tcase_set_timeout(adversaries, 30);
     tcase_add_loop_test(adversaries, knuth_needs_one_and_r_halves_of_m_in_a_buddy_system, 0,
