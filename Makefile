@@ -56,7 +56,8 @@ preloads  := $(patsubst %_preload.c,$(B)/libheaprig_%.so,$(notdir $(preload_c)))
 plugins   := $(patsubst %_plugin.c,$(B)/%_plugin.so,$(filter %_plugin.c,$(all_c)))
 tests     := $(patsubst %.c,$(B)/%,$(filter %_test.c,$(all_c)))
 
-# jemalloc, renamed: linked into every program, empty where the system lacks it
+# jemalloc, renamed: linked into every program, empty where the system lacks it. And under ThreadSanitizer:
+# before a fork jemalloc takes all its locks, more than the sanitizer's search for deadlocks can hold.
 BASELINE_A := $(B)/jemalloc.o
 
 .PHONY: all help
@@ -114,7 +115,7 @@ $(B)/libheaprig.a: $(library_o)
 
 $(BASELINE_A): tools/renamed_jemalloc.sh $(wildcard $(shell $(CC) -print-file-name=libjemalloc_pic.a)) | $(deps_ok)
 	@mkdir -p $(@D)
-	tools/renamed_jemalloc.sh $(CC) $@
+	$(if $(findstring thread,$(SAN)),$(CC) -c -x c /dev/null -o $@,tools/renamed_jemalloc.sh $(CC) $@)
 
 $(B)/gbench: $(B)/bench/gbench_shim.o
 $(B)/gbench: libs := -lbenchmark -lstdc++ $(libs)
@@ -177,6 +178,8 @@ test: all $(tests)
 test-full:
 	$(MAKE) test HEAPRIG_FULL=1
 	$(MAKE) test HEAPRIG_FULL=1 SAN=address,undefined
+	$(MAKE) SAN=thread build/thread/bench/parallel_test
+	HEAPRIG_BUILD=build/thread build/thread/bench/parallel_test
 	$(MAKE) test HEAPRIG_FULL=1 ARCH=arm
 	$(MAKE) test check-frag CC=clang
 	$(MAKE) all && tools/gate_test.sh

@@ -40,7 +40,7 @@
  * What runs inside the lock is the allocator's whole call. That is constant time for alloc and free
  * of a tlsf; realloc() copies inside it, and walk(), stats() and check() take O(blocks): keep those
  * out of where interrupts must not wait. The visitor of walk() runs inside the lock as well.
- * `heaprig threads` tells how long the lock is held.
+ * `heaprig threads` tells how long the lock is held, and by which call longest.
  */
 #ifndef HEAPRIG_LOCKED_H
 #define HEAPRIG_LOCKED_H

@@ -21,7 +21,7 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows};
+static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows, &threads_rows};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 static const char doc[] =

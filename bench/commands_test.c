@@ -7,6 +7,7 @@
 
 #include "../alloc/alloc.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -157,6 +158,13 @@ START_TEST(bad_input_exits_2) {
         {"minimize -a tlsv gen:lifo", "tlsf"},
         {"minimize -a tlsf @/missing", "missing"},
         {"minimize -a tlsf gen:lifo -s 0", "expected a number"},
+        {"bench -a lok:tlsf --checked -t gen:lifo", "did you mean 'lock'?"},
+        {"fit -a lock:tlfs -t gen:lifo", "did you mean 'tlsf'?"},
+        {"threads -a lok:tlsf -t gen:messages", "did you mean 'lock'?"},
+        {"threads -a tlsf -t gen:messages --checked", "expected lock:tlsf"},
+        {"threads -a lock:tlsf -t gen:lifo --checked", "gen:lifo: a trace of one thread"},
+        {"threads -a lock:tlsf -t @/missing.hrt --checked", "missing.hrt"},
+        {"threads --rounds 0", "expected a number from 1 to 99"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         HEAPRIG(2, rows[i].arguments);
@@ -274,6 +282,55 @@ START_TEST(checked_finds_the_overlap) {
 }
 END_TEST
 
+START_TEST(threads_measures_and_writes) {
+    const char *arguments = "threads -a lock:tlsf,lock:bestfit_little,glibc -t gen:messages:2:3000 "
+                            "--rounds 2 -o @";
+    if (meta_unfit_reason() != NULL) {
+        HEAPRIG(2, arguments);
+        SAYS(meta_unfit_reason());
+        return;
+    }
+    HEAPRIG(0, arguments);
+    SAYS("lock:tlsf on gen:messages:2:3000: 5 threads, ");
+    SAYS("the lock was held longest, ");
+    SAYS("the lock is held, ns: p99.9/largest");
+    char path[64];
+    void *read;
+    size_t count;
+    struct problem problem = {""};
+    (void)snprintf(path, sizeof path, "%s/threads.json", folder);
+    ck_assert_msg(rows_read(&threads_rows, path, &read, &count, &problem), "%s", problem.text);
+    const struct threads_row *rows = read;
+    ck_assert_uint_eq(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_eq(rows[i].threads, 5);
+        ck_assert(rows[i].ns_per_op > 0 && rows[i].call_ns > 0 && rows[i].ops_per_second > 0);
+        ck_assert_uint_eq(rows[i].failures + rows[i].misuses, 0);
+    }
+    ck_assert(rows[0].held.max > 0 && rows[0].held.p999 <= rows[0].held.max);
+    ck_assert_uint_gt(rows[0].held_max_bytes, 0);
+    ck_assert(isnan(rows[2].held.max)); /* glibc's locks are not ours to watch */
+    free(read);
+}
+END_TEST
+
+/* The plug-in's fault is seen, and the pair's own process takes what it breaks with it. */
+START_TEST(threads_checked_finds_the_overlap) {
+    HEAPRIG(0, "threads --checked -a lock:tlsf -t gen:messages:2:3000");
+    SAYS("lock:tlsf on gen:messages:2:3000: sound, 3000 ops by 5 threads");
+    char arguments[512];
+    (void)snprintf(arguments, sizeof arguments,
+                   "threads --checked -a lock:%s/fuzz/canary_plugin.so -t gen:messages:2:3000",
+                   environment("HEAPRIG_BUILD", "build"));
+    HEAPRIG(0, arguments);
+    (void)setenv("HEAPRIG_CANARY", "HALF_ALIGNED", 1);
+    HEAPRIG(1, arguments);
+    (void)unsetenv("HEAPRIG_CANARY");
+    SAYS("lock:canary on gen:messages:2:3000: BROKEN: op ");
+    SAYS("is not aligned as asked");
+}
+END_TEST
+
 START_TEST(list_names_all) {
     HEAPRIG(0, "list");
     size_t count;
@@ -282,6 +339,7 @@ START_TEST(list_names_all) {
         SAYS(ops[i]->name);
     }
     SAYS("embedded");
+    SAYS("  lock             a lock around every call");
 }
 END_TEST
 
@@ -331,6 +389,8 @@ int main(void) {
     tcase_add_test(tcase, gate_tells_worse_from_better);
     tcase_add_test(tcase, gate_refuses_what_is_not_the_baseline);
     tcase_add_test(tcase, checked_finds_the_overlap);
+    tcase_add_test(tcase, threads_measures_and_writes);
+    tcase_add_test(tcase, threads_checked_finds_the_overlap);
     tcase_add_test(tcase, list_names_all);
     tcase_add_test(tcase, digests_are_the_machine_s_none);
     return test_main(suite);

@@ -205,15 +205,6 @@ static struct row_cost line_net(const struct cost_line *line, uint64_t null_coun
     };
 }
 
-/* What op `index` asked for; of a free, what was last asked for its slot. */
-static uint64_t op_bytes(const struct trace *trace, size_t index) {
-    uint32_t slot = trace->ops[index].slot;
-    while (index > 0 && (trace->ops[index].kind == OP_FREE || trace->ops[index].slot != slot)) {
-        index--;
-    }
-    return trace->ops[index].bytes;
-}
-
 static void row_name(struct cost_row *row, const struct alloc_ops *ops, const char *arch,
                      const struct trace *trace) {
     (void)snprintf(row->allocator, sizeof row->allocator, "%s", ops->name);
@@ -224,7 +215,7 @@ static void row_name(struct cost_row *row, const struct alloc_ops *ops, const ch
     row->ops = trace->op_count;
     for (size_t i = 0; i < COST_KINDS; i++) {
         if (row->call[i].calls > 0) {
-            row->call[i].max_bytes = op_bytes(trace, (size_t)row->call[i].max_op);
+            row->call[i].max_bytes = trace_request(trace, (size_t)row->call[i].max_op);
         }
     }
 }

@@ -74,7 +74,7 @@ bool latency_measure(const struct stage *stage, const struct latency_plan *plan,
                        stage->ops->name, stage->trace->name);
 }
 
-static struct row_latency histogram_row(const struct histogram *h, double tick_ns) {
+struct row_latency latency_row_of(const struct histogram *h, double tick_ns) {
     if (h->count == 0) {
         return (struct row_latency){NAN, NAN, NAN, NAN};
     }
@@ -87,7 +87,7 @@ static struct row_latency histogram_row(const struct histogram *h, double tick_n
 }
 
 struct row_latency latency_row(const struct latency *latency, enum latency_kind kind) {
-    return histogram_row(&latency->ticks[kind], latency->tick_ns);
+    return latency_row_of(&latency->ticks[kind], latency->tick_ns);
 }
 
 struct row_latency latency_row_all(const struct latency *latency) {
@@ -95,7 +95,7 @@ struct row_latency latency_row_all(const struct latency *latency) {
     for (int kind = 0; kind < LATENCY_KINDS; kind++) {
         histogram_merge(&all, &latency->ticks[kind]);
     }
-    return histogram_row(&all, latency->tick_ns);
+    return latency_row_of(&all, latency->tick_ns);
 }
 
 static double share_of(uint64_t part, uint64_t whole) {

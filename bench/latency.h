@@ -41,6 +41,9 @@ struct latency_plan {
 bool latency_measure(const struct stage *stage, const struct latency_plan *plan,
                      struct latency *latency, struct problem *problem);
 
+/* The quantiles of a histogram of ticks in ns; all NaN when it is empty. */
+struct row_latency latency_row_of(const struct histogram *h, double tick_ns);
+
 /* The quantiles of one kind in ns; all NaN when it has no call. */
 struct row_latency latency_row(const struct latency *latency, enum latency_kind kind);
 

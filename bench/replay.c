@@ -157,27 +157,32 @@ ALWAYS_INLINE void slot_fill(const struct replay *r, const struct mode mode,
     event->payload = payload;
 }
 
+/* Does one op; false when an observer stops the run. */
+ALWAYS_INLINE bool op_do(const struct replay *r, const struct mode mode, size_t i, uint32_t *ticks,
+                         struct replay_result *result) {
+    const struct op *op = &r->op[i];
+    struct replay_event event = {.op = op, .index = i, .old_payload = r->slots[op->slot]};
+    event.bytes = op->kind == OP_FREE ? 0 : request_bytes(op);
+    if (mode.watch == WATCH_TIMED) {
+        *ticks = 0;
+    }
+    if (mode.watch == WATCH_OBSERVED) {
+        observers_before(r, &event);
+    }
+    if (op->kind == OP_FREE) {
+        slot_free(r, mode, &event, ticks, result);
+    } else {
+        slot_fill(r, mode, &event, ticks, result);
+    }
+    return mode.watch != WATCH_OBSERVED || observers_after(r, &event);
+}
+
 /* Returns the number of ops done. */
 ALWAYS_INLINE size_t replay_loop(const struct replay *r, const struct mode mode, uint32_t *ticks,
                                  struct replay_result *result) {
     for (size_t i = 0; i < r->op_count; i++) {
-        const struct op *op = &r->op[i];
         __builtin_prefetch(&r->slots[r->op[i + AHEAD < r->op_count ? i + AHEAD : i].slot], 1);
-        struct replay_event event = {.op = op, .index = i, .old_payload = r->slots[op->slot]};
-        event.bytes = op->kind == OP_FREE ? 0 : request_bytes(op);
-        uint32_t *took = mode.watch == WATCH_TIMED ? &ticks[i] : NULL;
-        if (mode.watch == WATCH_TIMED) {
-            *took = 0;
-        }
-        if (mode.watch == WATCH_OBSERVED) {
-            observers_before(r, &event);
-        }
-        if (op->kind == OP_FREE) {
-            slot_free(r, mode, &event, took, result);
-        } else {
-            slot_fill(r, mode, &event, took, result);
-        }
-        if (mode.watch == WATCH_OBSERVED && !observers_after(r, &event)) {
+        if (!op_do(r, mode, i, mode.watch == WATCH_TIMED ? &ticks[i] : NULL, result)) {
             return i + 1;
         }
     }
@@ -216,6 +221,15 @@ void replay_run_timed(const struct replay *replay, uint32_t *ticks, struct repla
 
 void replay_run_marked(const struct replay *replay, struct replay_result *result) {
     replay_touching(replay, WATCH_MARKED, NULL, result);
+}
+
+bool replay_op(const struct replay *replay, size_t index, uint32_t *ticks,
+               struct replay_result *result) {
+    const struct mode timed = {replay->touch, WATCH_TIMED};
+    const struct mode observed = {replay->touch, WATCH_OBSERVED};
+    result->ops_done++;
+    return ticks != NULL ? op_do(replay, timed, index, ticks, result)
+                         : op_do(replay, observed, index, NULL, result);
 }
 
 void replay_free_rest(const struct replay *replay, size_t slot_count) {

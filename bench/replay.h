@@ -72,6 +72,12 @@ void replay_run_timed(const struct replay *replay, uint32_t *ticks, struct repla
 /* As replay_run() without observers, each of the allocator's calls between marks (marks.h). */
 void replay_run_marked(const struct replay *replay, struct replay_result *result);
 
+/* Does op `index` alone and adds to *result; for who decides on the order himself (parallel.h).
+ * ticks NULL: observers look on; false when one of them stops the run. Else as
+ * replay_run_timed(). */
+bool replay_op(const struct replay *replay, size_t index, uint32_t *ticks,
+               struct replay_result *result);
+
 /* Frees what is live in the slots and empties them: for allocators without a pool of their own. */
 void replay_free_rest(const struct replay *replay, size_t slot_count);
 

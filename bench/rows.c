@@ -112,6 +112,33 @@ static const struct column cost_columns[] = {
 const struct row_kind cost_rows = {"cost", sizeof(struct cost_row),
                                    sizeof cost_columns / sizeof cost_columns[0], cost_columns};
 
+static const struct column threads_columns[] = {
+    TEXT(threads_row, allocator, COLUMN_KEY),
+    TEXT(threads_row, trace, COLUMN_KEY),
+    TEXT(threads_row, trace_sha256, COLUMN_CONTEXT),
+    COUNT(threads_row, ops, COLUMN_CONTEXT),
+    COUNT(threads_row, threads, COLUMN_CONTEXT),
+    COUNT(threads_row, pool_bytes, COLUMN_CONTEXT),
+    COUNT(threads_row, block_bytes, COLUMN_CONTEXT),
+    COUNT(threads_row, rounds, COLUMN_INFO),
+    COUNT(threads_row, replays, COLUMN_INFO),
+    REAL(threads_row, ops_per_second, COLUMN_INFO),
+    REAL(threads_row, ns_per_op, COLUMN_INFO),
+    {"ns_ci", COLUMN_RANGE, COLUMN_TIMED, offsetof(struct threads_row, ns_ci), 0},
+    REAL(threads_row, call_ns, COLUMN_INFO),
+    LATENCY(threads_row, "held_", held),
+    COUNT(threads_row, held_max_op, COLUMN_INFO),
+    COUNT(threads_row, held_max_thread, COLUMN_INFO),
+    COUNT(threads_row, held_max_bytes, COLUMN_INFO),
+    TEXT(threads_row, held_max_kind, COLUMN_INFO),
+    COUNT(threads_row, failures, COLUMN_INFO),
+    COUNT(threads_row, misuses, COLUMN_LESS),
+};
+
+const struct row_kind threads_rows = {"threads", sizeof(struct threads_row),
+                                      sizeof threads_columns / sizeof threads_columns[0],
+                                      threads_columns};
+
 const void *rows_at(const struct row_set *set, size_t index) {
     assert(index < set->row_count);
     return (const char *)set->rows + index * set->kind->row_bytes;

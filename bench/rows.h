@@ -137,9 +137,36 @@ struct cost_row {
 /* alloc, aligned, realloc, free: as columns begin. */
 extern const char *const cost_kind_names[COST_KINDS];
 
+/* One allocator on one trace of several threads. Times vary with the scheduler, and so do failures.
+ */
+struct threads_row {
+    char allocator[64];
+    char trace[64];
+    char trace_sha256[65];
+    uint64_t ops;
+    uint64_t threads;
+    uint64_t pool_bytes;
+    uint64_t block_bytes;
+    uint64_t rounds;
+    uint64_t replays;
+    double ops_per_second;   /* of all threads together */
+    double ns_per_op;        /* its inverse: median of rounds, the harness's own time included */
+    double ns_ci[2];         /* order-statistic 95 % interval of ns_per_op */
+    double call_ns;          /* mean of a call, waiting for the lock included */
+    struct row_latency held; /* how long the lock was held; NaN when it is not ours */
+    uint64_t held_max_op;    /* the op that held it longest, its thread, and what it asked for or
+                                freed */
+    uint64_t held_max_thread;
+    uint64_t held_max_bytes;
+    char held_max_kind[16];
+    uint64_t failures;
+    uint64_t misuses;
+};
+
 extern const struct row_kind bench_rows;
 extern const struct row_kind cost_rows;
 extern const struct row_kind fit_rows;
+extern const struct row_kind threads_rows;
 
 /* A pair that was not measured. */
 struct row_skip {

@@ -131,7 +131,8 @@ END_TEST
 
 /* Whoever adds a column says there what it means. */
 START_TEST(every_column_is_explained) {
-    static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows};
+    static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows,
+                                                   &threads_rows};
     const char *text = text_read("docs/columns.md");
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         for (size_t c = 0; c < kinds[k]->column_count; c++) {

@@ -100,31 +100,69 @@ static bool spec_add(struct selection *s, const char *spec, struct problem *prob
     return s->spec[s->trace_count++] != NULL || problem_set(problem, "out of memory");
 }
 
+/* The allocator as the default has it, or NULL. */
+static const struct alloc_ops *default_ops(const struct subject *subject,
+                                           enum selection_default which, struct problem *problem) {
+    const struct alloc_ops *ops = subject->ops;
+    if (which == SELECTION_ALL || ops == NULL) {
+        return ops;
+    }
+    if (which == SELECTION_THREADS && (ops->caps & ALLOC_CAP_THREADS) != 0) {
+        return ops;
+    }
+    uint32_t needed = which == SELECTION_OWN ? 0 : ALLOC_CAP_FREES;
+    uint32_t unwanted = which == SELECTION_THREADS ? ALLOC_CAP_FIXED_SIZE : 0;
+    if (subject->baseline || (ops->caps & needed) != needed || (ops->caps & unwanted) != 0) {
+        return NULL;
+    }
+    char locked[80];
+    (void)snprintf(locked, sizeof locked, "lock:%s", subject->name);
+    return which == SELECTION_THREADS ? subject_find(locked, problem) : ops;
+}
+
 static bool allocators_default(struct selection *s, enum selection_default which,
                                struct problem *problem) {
     struct subject subject;
     for (size_t i = 0; subject_at(i, &subject); i++) {
+        const struct alloc_ops *ops = default_ops(&subject, which, problem);
         if (subject.ops == NULL && which == SELECTION_ALL) {
             size_t used = strlen(s->absent);
             (void)snprintf(s->absent + used, sizeof s->absent - used, " %s", subject.name);
-        } else if (subject.ops != NULL && (which == SELECTION_ALL || !subject.baseline) &&
-                   (which != SELECTION_POOL || (subject.ops->caps & ALLOC_CAP_FREES) != 0) &&
-                   !allocator_add(s, subject.ops, problem)) {
+        } else if (ops != NULL && !allocator_add(s, ops, problem)) {
             return false;
         }
     }
     return true;
 }
 
-static bool traces_default(struct selection *s, struct problem *problem) {
-    glob_t found;
+/* Adds what has several threads, as far as it is replayed; no corpus is none. */
+static bool threads_default(struct selection *s, const glob_t *found, struct problem *problem) {
+    bool added = spec_add(s, "gen:messages", problem);
+    for (size_t i = 0; added && i < found->gl_pathc; i++) {
+        struct trace trace = {0};
+        added = spec_add(s, found->gl_pathv[i], problem) &&
+                selection_load(s, s->trace_count - 1, &trace, problem);
+        if (added && trace.counts.threads < 2) {
+            free(s->spec[--s->trace_count]);
+        }
+        trace_release(&trace);
+    }
+    return added;
+}
+
+static bool traces_default(struct selection *s, enum selection_default which,
+                           struct problem *problem) {
+    glob_t found = {0};
     bool added = true;
-    if (glob(SELECTION_CORPUS, 0, NULL, &found) != 0) {
+    if (glob(SELECTION_CORPUS, 0, NULL, &found) != 0 && which != SELECTION_THREADS) {
         return problem_set(problem,
                            "%s: no traces, expected to run where the corpus is, or --trace",
                            SELECTION_CORPUS);
     }
-    for (size_t i = 0; added && i < found.gl_pathc; i++) {
+    if (which == SELECTION_THREADS) {
+        added = threads_default(s, &found, problem);
+    }
+    for (size_t i = 0; which != SELECTION_THREADS && added && i < found.gl_pathc; i++) {
         added = spec_add(s, found.gl_pathv[i], problem);
     }
     globfree(&found);
@@ -163,7 +201,7 @@ bool selection_make(const struct selection_choice *choice, struct selection *sel
                     ? list_each(choice->allocators, selection, problem, allocator_add_named)
                     : allocators_default(selection, choice->which, problem);
     made = made && (choice->traces != NULL ? list_each(choice->traces, selection, problem, spec_add)
-                                           : traces_default(selection, problem));
+                                           : traces_default(selection, choice->which, problem));
     if (made && (selection->allocator_count == 0 || selection->trace_count == 0)) {
         made = problem_set(problem, "nothing to do, expected an allocator and a trace");
     }

@@ -9,12 +9,6 @@
 
 enum { ROW_COUNT = 65, BAR_COLUMNS = 40, LABEL_COLUMNS = 14 };
 
-static const char *const kind_names[OP_KIND_COUNT] = {[OP_ALLOC] = "alloc",
-                                                      [OP_CALLOC] = "calloc",
-                                                      [OP_ALIGNED] = "aligned",
-                                                      [OP_REALLOC] = "realloc",
-                                                      [OP_FREE] = "free"};
-
 struct histogram_row {
     uint64_t from, to, requests;
 };
@@ -59,7 +53,7 @@ static void kinds_print(const struct trace_counts *counts, FILE *out) {
     const char *separator = ": ";
     for (size_t kind = 0; kind < OP_KIND_COUNT; kind++) {
         if (counts->kind[kind] > 0) {
-            fprintf(out, "%s%s ", separator, kind_names[kind]);
+            fprintf(out, "%s%s ", separator, op_kind_names[kind]);
             number_print(out, counts->kind[kind], 0);
             separator = ", ";
         }
@@ -159,7 +153,7 @@ bool trace_info_json(const struct trace *trace, FILE *out) {
     text_set(object, "arch", trace->arch);
     text_set(object, "sha256", trace->sha256);
     for (size_t kind = 0; kind < OP_KIND_COUNT; kind++) {
-        (void)json_object_set_new(object, kind_names[kind], number_json(counts->kind[kind]));
+        (void)json_object_set_new(object, op_kind_names[kind], number_json(counts->kind[kind]));
     }
     const struct {
         const char *key;

@@ -161,6 +161,20 @@ bool trace_finish(struct trace *trace, const char *label, struct problem *proble
     return problem_set(problem, "%s: op %" PRIu64 ": %s", label, trace->counts.ops, fault);
 }
 
+const char *const op_kind_names[OP_KIND_COUNT] = {[OP_ALLOC] = "alloc",
+                                                  [OP_CALLOC] = "calloc",
+                                                  [OP_ALIGNED] = "aligned",
+                                                  [OP_REALLOC] = "realloc",
+                                                  [OP_FREE] = "free"};
+
+uint64_t trace_request(const struct trace *trace, size_t index) {
+    uint32_t slot = trace->ops[index].slot;
+    while (index > 0 && (trace->ops[index].kind == OP_FREE || trace->ops[index].slot != slot)) {
+        index--;
+    }
+    return trace->ops[index].bytes;
+}
+
 void trace_release(struct trace *trace) {
     free(trace->ops);
     memset(trace, 0, sizeof *trace);

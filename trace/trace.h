@@ -24,6 +24,9 @@
 #define TRACE_OPS_MAX   ((size_t)1 << 31)
 #define TRACE_SLOTS_MAX ((size_t)1 << 30)
 
+/* "alloc", "calloc", "aligned", "realloc", "free". */
+extern const char *const op_kind_names[OP_KIND_COUNT];
+
 /* What trace_finish() counts. Sizes are requested bytes. */
 struct trace_counts {
     uint64_t ops;
@@ -70,6 +73,9 @@ bool trace_finish(struct trace *trace, const char *label, struct problem *proble
  * so in origin and takes the digest of the ops; a slice of all changes nothing. False when `first`
  * is behind the last op or memory is out; the trace is then whole. */
 bool trace_slice(struct trace *trace, size_t first, size_t count, struct problem *problem);
+
+/* What op `index` of a finished trace asks for; of a free, what was last asked for that block. */
+uint64_t trace_request(const struct trace *trace, size_t index);
 
 /* Frees what the trace owns and empties it. Harmless on an empty trace. */
 void trace_release(struct trace *trace);
