@@ -208,6 +208,12 @@ $(alloc_targets): $(B)/fuzz_%: $(B)/fuzz/alloc_target_%.o $(B)/libheaprig.a $(BA
 fuzz-speed: all
 	$(B)/fuzz_speed
 
+## make mutation-score  planted bugs: which does each engine find, how soon, by which rule
+.PHONY: mutation-score
+mutation-score: DEPS += fuzz
+mutation-score: all
+	tools/mutation_score.sh $(SCORE)
+
 # ---- measuring ----
 ## make bench        replay the corpus on every allocator: tables, results/latest, pictures in plots/out
 .PHONY: bench fit plots

@@ -26,13 +26,23 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *data, size_t size, const uint8_t
 /* Coverage of states, beside that of code: libFuzzer watches this section. */
 __attribute__((section("__libfuzzer_extra_counters"))) static uint8_t features[RUNNER_FEATURES];
 
-static const struct alloc_ops *target_ops(void) {
+static const struct alloc_ops *target_table(void) {
 #ifdef TARGET_PLUGIN
     extern const struct alloc_ops heaprig_allocator;
     return &heaprig_allocator;
 #else
     return alloc_find(TEXT(TARGET));
 #endif
+}
+
+static const struct alloc_ops *target_ops(void) {
+    static struct alloc_ops ops;
+    if (ops.name == NULL) {
+        const char *check = getenv("HEAPRIG_CHECK");
+        ops = *target_table();
+        ops.check = check != NULL && strcmp(check, "0") == 0 ? NULL : ops.check;
+    }
+    return &ops;
 }
 
 static struct runner *target_runner(void) {

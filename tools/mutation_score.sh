@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# mutation_score.sh - how many planted bugs do the fuzzers find, how soon, and by which rule?
+#   --engines LIST   libfuzzer,afl (default: both)
+#   --seeds LIST     one run of each engine for each (default: 1,2,3,4,5)
+#   --seconds N      after which a run has missed the bug (default: 60)
+#   --jobs N         runs at once (default: one per core)
+#   --only REGEX     only mutants whose line in fuzz/mutants.tsv matches
+#   --no-check       with the allocators' own check() switched off, as for a plug-in that has none
+#   -o FOLDER        table and crashes (default: results/mutation)
+# Each line of fuzz/mutants.tsv is a bug: allocator, file, sed expression that changes one line, what it
+# breaks. It is planted in a copy, never in the tree. A kill counts only when the same input is sound on
+# the allocator as it is. Needs a finished build (make mutation-score does that).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+engines=libfuzzer,afl seeds=1,2,3,4,5 seconds=60 jobs=$(nproc) only=. check=1 out=results/mutation
+while [ $# -gt 0 ]; do
+    case $1 in
+    --engines) engines=$2 && shift 2 ;;
+    --seeds) seeds=$2 && shift 2 ;;
+    --seconds) seconds=$2 && shift 2 ;;
+    --jobs) jobs=$2 && shift 2 ;;
+    --only) only=$2 && shift 2 ;;
+    --no-check) check=0 && shift ;;
+    -o) out=$2 && shift 2 ;;
+    *)
+        echo "mutation_score.sh: '$1', expected an option named at the head of this script" >&2
+        exit 2
+        ;;
+    esac
+done
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir -p "$out"
+export HEAPRIG_CHECK=$check AFL_SKIP_CPUFREQ=1 AFL_NO_UI=1 AFL_NO_AFFINITY=1 AFL_BENCH_UNTIL_CRASH=1 \
+    AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 ASAN_OPTIONS=detect_leaks=0
+cflags="-std=c11 -D_GNU_SOURCE -O2 -g -ffreestanding -DALLOC_ASSERTS -w"
+libs="build/libheaprig.a -lzstd -ljansson -lsmartcols -lmd -ldl -lpthread -lm"
+
+# mutant_build FOLDER ALLOCATOR FILE SED: the allocator with the bug, as a target of each engine and as a plug-in.
+mutant_build() {
+    mkdir -p "$1/alloc" && cp alloc/*.h alloc/*.c "$1/alloc"
+    sed -i -E "$4" "$1/$3"
+    if [ "$(diff "$3" "$1/$3" | grep -c '^>')" -ne 1 ]; then
+        echo "fuzz/mutants.tsv: $3: '$4' no longer changes one line" >&2
+        return 1
+    fi
+    local source=$1/alloc/$2.c
+    gcc $cflags -fPIC -shared "-D$2_ops=heaprig_allocator" "$source" -o "$1/mutant.so"
+    case ,$engines, in *,libfuzzer,*)
+        clang $cflags -fsanitize=fuzzer-no-link -c "$source" -o "$1/libfuzzer.o"
+        clang -w -D_GNU_SOURCE -O2 -DTARGET="$2" -fsanitize=fuzzer fuzz/alloc_target.c "$1/libfuzzer.o" $libs \
+            -o "$1/libfuzzer"
+        ;;
+    esac
+    case ,$engines, in *,afl,*)
+        afl-clang-fast $cflags -c "$source" -o "$1/afl.o" >/dev/null 2>&1
+        afl-clang-fast -w -D_GNU_SOURCE -O2 -DTARGET="$2" -fsanitize=fuzzer fuzz/alloc_target.c "$1/afl.o" $libs \
+            -o "$1/afl" >/dev/null 2>&1
+        ;;
+    esac
+}
+
+# seconds_since NANOSECONDS
+seconds_since() { awk -v a="$1" -v b="$(date +%s%N)" 'BEGIN { printf "%.2f", (b - a) / 1e9 }'; }
+
+# engine_run FOLDER ENGINE SEED: runs until the first crash; prints seconds and the crash's file, or nothing.
+engine_run() {
+    local work=$1/run.$2.$3 begin crash=""
+    mkdir -p "$work/corpus" "$work/out"
+    head -c 36 /dev/zero >"$work/corpus/nothing"
+    begin=$(date +%s%N)
+    if [ "$2" = libfuzzer ]; then
+        (cd "$work" && timeout $((seconds + 20)) "$1/libfuzzer" -seed="$3" -max_total_time="$seconds" -max_len=1028 \
+            -artifact_prefix="$work/out/" corpus >"$work/said" 2>&1) || true
+        crash=$(find "$work/out" -type f | head -1)
+    else
+        (cd "$work" && timeout $((seconds + 20)) afl-fuzz -s "$3" -V "$seconds" -G 1028 -i corpus -o out -- "$1/afl" \
+            >"$work/said" 2>&1) || true
+        crash=$(find "$work/out" -path '*/crashes/id*' | head -1)
+    fi
+    [ -z "$crash" ] || echo "$(seconds_since "$begin") $crash"
+}
+
+# mutant_judge NUMBER ALLOCATOR FILE SED WORDS: a row for each engine and seed.
+mutant_judge() {
+    local folder=$scratch/$1 engine seed found took crash rule ops said
+    mutant_build "$folder" "$2" "$3" "$4" || { printf '%s\t%s\tnot built\n' "$1" "$2" && return; }
+    for engine in ${engines//,/ }; do
+        for seed in ${seeds//,/ }; do
+            read -r took crash < <(engine_run "$folder" "$engine" "$seed") || { took="" crash=""; }
+            rule=- ops=-
+            if [ -n "$crash" ]; then
+                if build/heaprig minimize -a "$2" "$crash" >/dev/null 2>&1; then
+                    rule="NOT THE MUTANT'S" took=""
+                else
+                    cp "$crash" "$out/$1.$engine.$seed"
+                    said=$(build/heaprig minimize -a "$folder/mutant.so" "$crash" -o "$out/$1.$engine.$seed.txt" 2>&1) || true
+                    rule=$(sed -n 's/^# [^:]*: op [0-9]*, [^:]*: \([^:]*\):.*/\1/p; s/^# [^:]*: \(crashes.*\|hangs.*\)/\1/p' \
+                        <<<"$said" | head -1)
+                    ops=$(sed -n 's/^heaprig minimize: \([0-9]*\) ops of.*/\1/p' <<<"$said")
+                fi
+            fi
+            printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$engine" "$seed" "${took:--}" "${rule:--}" \
+                "${ops:--}" "$5"
+        done
+    done
+    rm -rf "$folder"
+}
+
+number=0
+: >"$scratch/mutants"
+while IFS=$'\t' read -r allocator file change words; do
+    number=$((number + 1))
+    case $allocator in '' | '#'*) continue ;; esac
+    grep -Eq -- "$only" <<<"$allocator $file $change $words" || continue
+    printf '%s\0%s\0%s\0%s\0%s\0' "$number" "$allocator" "$file" "$change" "$words" >>"$scratch/mutants"
+done <fuzz/mutants.tsv
+
+export -f mutant_build mutant_judge engine_run seconds_since
+export engines seeds seconds scratch out cflags libs
+printf 'mutant\tallocator\tengine\tseed\tseconds\trule\tops\twhat\n' >"$out/runs.tsv.tmp"
+xargs -0 -a "$scratch/mutants" -n 5 -P "$jobs" bash -c 'mutant_judge "$@"' - | tee -a "$out/runs.tsv.tmp" |
+    awk -F'\t' '{ printf "\r%d runs", NR > "/dev/stderr" } END { printf "\r" > "/dev/stderr" }'
+mv "$out/runs.tsv.tmp" "$out/runs.tsv"
+tools/mutation_table.sh "$out/runs.tsv"
