@@ -2,7 +2,7 @@
  * small_world_test.c - every sequence of operations, up to a length, on a pool of a few blocks.
  *
  * Most faults in splitting, joining and list keeping need few blocks and few operations. So for
- * each own allocator all sequences are run that can be made of
+ * each own allocator, and slabs over three of them, all sequences are run that can be made of
  *
  *   alloc of 1, 2 or 3 units, aligned alloc, realloc of each live block to 1, 2 or 3 units, free of
  *   each live block
@@ -12,6 +12,11 @@
  * first: a copy of pool and oracle at each depth is the snapshot to come back to, so each prefix is
  * executed once per length bound. The bound grows until HEAPRIG_SMALL_WORLD_SECONDS (for all
  * allocators together; else 10, with HEAPRIG_FULL 60) are used up; what was covered is printed. */
+#define SLAB_BUCKET_LOG2  6 /* two or three slots a bucket */
+#define SLAB_SIZES(S, x)  S(16, x) S(24, x)
+#define SLAB_GRANULES_MIN 0
+#include "slab.h"
+
 #include "../fuzz/arena.h"
 #include "../fuzz/canary.h"
 #include "../fuzz/oracle.h"
@@ -49,6 +54,29 @@ static double now_s(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+extern const struct alloc_ops tlsf_ops, bestfit_ops, buddy_ops;
+SLAB_DEFINE(over_tlsf, tlsf_ops)
+SLAB_DEFINE(over_bestfit, bestfit_ops)
+SLAB_DEFINE(over_buddy, buddy_ops)
+
+/* Slabs with room for a few buckets. */
+static struct alloc_ops slabs[3];
+enum { SLABS = 3, SLAB_ROOM_BYTES = 2 * SLAB_BUCKET };
+
+static bool is_slab(const struct alloc_ops *ops) {
+    return ops >= slabs && ops < slabs + SLABS;
+}
+
+static void slabs_make(void) {
+    static const char *const names[SLABS] = {"slab:tlsf", "slab:bestfit", "slab:buddy"};
+    slabs[0] = over_tlsf_table();
+    slabs[1] = over_bestfit_table();
+    slabs[2] = over_buddy_table();
+    for (int i = 0; i < SLABS; i++) {
+        slabs[i].name = names[i];
+    }
+}
+
 /* The smallest pool that init() accepts at this place. */
 static size_t least_pool(const struct alloc_ops *ops, const struct arena *arena) {
     for (size_t bytes = 1; bytes < arena->pool_bytes; bytes++) {
@@ -82,6 +110,7 @@ static void world_open(struct world *world, const struct alloc_ops *ops) {
     size_t least_bytes = least_pool(ops, &world->arena);
     units_find(world, POOL_MAX_BYTES);
     world->arena.pool_bytes = least_bytes + (BLOCKS - 1) * (world->unit_bytes[0] + 4);
+    world->arena.pool_bytes += is_slab(ops) ? SLAB_ROOM_BYTES : 0;
     arena_soil(&world->arena, ARENA_RANDOM, 1);
     world->heap = ops->init(world->arena.pool, world->arena.pool_bytes, NULL);
     ck_assert_ptr_nonnull(world->heap);
@@ -193,13 +222,14 @@ static bool explore(struct world *world) {
 static const struct alloc_ops *subject_of(int index) {
     size_t count;
     const struct alloc_ops *const *own = alloc_registry(&count);
-    return (size_t)index < count ? own[index] : &canary_ops;
+    size_t behind = (size_t)index - count;
+    return (size_t)index < count ? own[index] : behind < SLABS ? &slabs[behind] : &canary_ops;
 }
 
 static int subject_count(void) {
     size_t count;
     (void)alloc_registry(&count);
-    return (int)count + 1;
+    return (int)count + SLABS + 1;
 }
 
 static double budget_s(void) {
@@ -233,6 +263,7 @@ START_TEST(all_short_sequences_are_sound) {
 END_TEST
 
 int main(void) {
+    slabs_make();
     TCase *tcase = tcase_create("small world");
     tcase_set_timeout(tcase, 600);
     tcase_add_loop_test(tcase, all_short_sequences_are_sound, 0, subject_count());

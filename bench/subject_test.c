@@ -122,6 +122,8 @@ START_TEST(wrong_decorations_are_refused) {
     ck_assert_ptr_null(subject_find("lock:./missing.so", &problem));
     ck_assert_ptr_nonnull(strstr(problem.text, "no such file"));
     ck_assert_ptr_null(subject_find("lock:", &problem));
+    assert_refused("slab:membox", "expected one with room for buckets");
+    assert_refused("slab:bump", "expected one that takes buckets back");
 }
 END_TEST
 
