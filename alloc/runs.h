@@ -47,6 +47,9 @@
 #define RUNS_SHIFT 0u
 #endif
 
+/* Out of the way of hot paths, but compiled for speed: the longest operations are made of it. */
+#define RUNS_RARE static __attribute__((noinline, unused))
+
 enum {
     RUNS_SLOTS = 64,
     RUNS_GRANULE_LOG2 = 9,
@@ -373,13 +376,18 @@ HEAP_HOT void block_release(struct heap *h, uint32_t b) {
     block_give(&RUNS_INDEX, h, b, bytes);
 }
 
-/* Gives an empty run back to the heap. */
-HEAP_COLD void run_release(struct runs *r, uint32_t run) {
+/* Makes an empty run a block like any other. */
+static inline void run_forget(struct runs *r, uint32_t run) {
     uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
     ALLOC_ASSERT(run_bits(r, run) == RUN_EMPTY);
     run_unlink(r, class, run);
     run_map(r, run, class, 0, 0);
     r->blocks--;
+}
+
+/* Gives an empty run back to the heap. */
+RUNS_RARE void run_release(struct runs *r, uint32_t run) {
+    run_forget(r, run);
     block_release(runs_heap(r), run_block(run));
 }
 

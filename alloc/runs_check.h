@@ -216,6 +216,7 @@ static inline const char *runs_check(const struct heap *h) {
     for (uint32_t i = 0; i < RUNS_COUNTED && broken == NULL; i++) {
         broken = sums.live[i] == r->live[i] ? NULL : "blocks of a small size are miscounted";
     }
+    uint32_t parked = sums.parked;
     for (uint32_t i = 0; i < RUNS_PARKED; i++) {
         sums.parked -= r->parked[i] != 0;
     }
@@ -229,6 +230,9 @@ static inline const char *runs_check(const struct heap *h) {
         r->spare < h->top && is_run_of(h, r->spare, *runs_entry(r, r->spare / RUNS_GRANULE));
     if (broken == NULL && r->spare != 0 && !is_spare_sound) {
         broken = "the spare is no run";
+    }
+    if (broken == NULL && parked > sums.blocks - (runs_spare(r) != 0)) {
+        broken = "more blocks are parked than live";
     }
     return broken;
 }

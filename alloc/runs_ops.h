@@ -98,7 +98,7 @@ static inline void *slot_borrow(struct runs *r, size_t request) {
 }
 
 /* The heap has nothing as it is. */
-HEAP_COLD void *runs_rescue(struct heap *h, size_t request, size_t align) {
+RUNS_RARE void *runs_rescue(struct heap *h, size_t request, size_t align) {
     if (request_is_hopeless(h, request)) {
         return NULL;
     }
@@ -120,7 +120,13 @@ static __attribute__((noinline)) void *block_alloc(struct heap *h, size_t reques
         }
     }
     void *p = heap_alloc_aligned(&RUNS_INDEX, h, request, ALLOC_ALIGN);
-    return p != NULL ? payload_count(h, p) : runs_rescue(h, request, ALLOC_ALIGN);
+    if (p == NULL) {
+        return runs_rescue(h, request, ALLOC_ALIGN);
+    }
+    if (RUNS_PARKED > 0 && parked_are_many(h, runs_of(h)->parked_bytes)) {
+        parked_release_one(runs_of(h));
+    }
+    return payload_count(h, p);
 }
 
 /* A small request that the head of its class cannot serve. */
@@ -193,14 +199,9 @@ static __attribute__((noinline)) enum alloc_status block_free(struct heap *h, vo
     if (__builtin_expect(!heap_reaches(h, p) || !block_is_live(h, b) || block_is_parked(h, b), 0)) {
         return block_free_beyond(h, p);
     }
-    block_count(h, block_size(heap_get(h, b)), UINT32_MAX);
-    uint32_t victim = block_park(h, b);
-    if (victim != 0) {
-        block_release(h, victim);
-    }
-    if (runs_of(h)->blocks <= 1) {
-        held_drain(runs_of(h));
-    }
+    uint32_t header = heap_get(h, b);
+    block_count(h, block_size(header), UINT32_MAX);
+    block_park(h, b, header);
     return ALLOC_OK;
 }
 

@@ -265,7 +265,9 @@ START_TEST(test_parked_neighbours_are_one_free_block) {
     struct alloc *a = eager_ops.init(aligned_memory(POOL_BYTES, 4096, 0), POOL_BYTES, NULL);
     void *first = eager_ops.alloc(a, 300);
     void *second = eager_ops.alloc(a, 308);
-    EXPECT(eager_ops.alloc(a, 1000) != NULL);
+    for (uint32_t i = 0; i < 6; i++) { /* no more are parked than live */
+        EXPECT(eager_ops.alloc(a, 1000) != NULL);
+    }
     EXPECT(eager_ops.free(a, first) == ALLOC_OK && eager_ops.free(a, second) == ALLOC_OK);
     EXPECT(runs_of((struct heap *)a)->parked_bytes == 304 + 312);
     EXPECT(eager_ops.usable(a, first) == 0 && eager_ops.free(a, second) != ALLOC_OK);
@@ -275,6 +277,38 @@ START_TEST(test_parked_neighbours_are_one_free_block) {
     EXPECT(eager_ops.alloc(a, 304 + 312 - 3) == NULL);
     EXPECT(eager_ops.alloc(a, 304 + 312 - 4) == first);
     check_expect(a);
+}
+END_TEST
+
+/* However many blocks are parked when a large request takes the wilderness, or when all else is
+ * freed, each operation gives one of them back at most, beside its own. */
+START_TEST(test_parked_blocks_go_one_by_one) {
+    bool is_drained = _i == 1;
+    struct alloc *a = eager_ops.init(aligned_memory(POOL_BYTES, 4096, 0), POOL_BYTES, NULL);
+    const struct runs *r = runs_of((struct heap *)a);
+    void *parked[RUNS_PARKED];
+    void *live[16];
+    for (uint32_t i = 0; i < 16; i++) {
+        live[i] = eager_ops.alloc(a, 500);
+        if (i < RUNS_PARKED) {
+            parked[i] = eager_ops.alloc(a, 300 + 8 * i);
+        }
+    }
+    for (uint32_t i = 0; i < RUNS_PARKED; i++) {
+        EXPECT(eager_ops.free(a, parked[i]) == ALLOC_OK);
+    }
+    uint32_t held = r->parked_bytes;
+    EXPECT(held == 304 + 312 + 320 + 328);
+    if (!is_drained) {
+        EXPECT(eager_ops.alloc(a, eager_ops.largest(a)) != NULL);
+    }
+    for (uint32_t i = 0; i < 16; i++) {
+        EXPECT(held <= r->parked_bytes + 328);
+        held = r->parked_bytes;
+        EXPECT(eager_ops.free(a, live[i]) == ALLOC_OK);
+        check_expect(a);
+    }
+    EXPECT(r->parked_bytes == 0);
 }
 END_TEST
 
@@ -370,6 +404,7 @@ int main(void) {
     tcase_add_test(tcase, test_check_finds_damage);
     tcase_add_test(tcase, test_every_other_address_of_a_run_is_refused);
     tcase_add_test(tcase, test_parked_neighbours_are_one_free_block);
+    tcase_add_loop_test(tcase, test_parked_blocks_go_one_by_one, 0, 2);
     tcase_add_test(tcase, test_copy_goes_on_with_the_same_offsets);
     tcase_add_loop_test(tcase, test_many_small_blocks_are_in_runs, 0, 2);
 #if RUNS_SHIFT != 0
