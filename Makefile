@@ -239,13 +239,25 @@ cost: all arm
 arm: build/.deps-arm
 	$(MAKE) ARCH=arm all
 
+# A Cortex-M4 stands for ARMv7 without an operating system; an M7 runs the same code.
+size_target := arm-linux-gnueabihf-gcc -mcpu=cortex-m4 -mthumb -mfloat-abi=soft
+
+build/code_size.tsv: tools/code_size.sh $(filter-out %_test.c,$(wildcard alloc/*.[ch])) | build/.deps-arm
+	echo '  size  $@'
+	tools/code_size.sh all $(size_target) >$@.part && mv $@.part $@
+
+## make size         flash (Cortex-M4), control structure and headers of each allocator
+.PHONY: size
+size: all build/code_size.tsv
+	build/heaprig size --code build/code_size.tsv
+
 # Exact figures, the same on every machine, so any change is a change of the code: of the opening part
 # of each trace, and where blocks lie in whole traces.
 gate_opening := -n 50000 -o results/baseline
 gate_whole   := --only memory -o results/baseline/whole
 
 ## make check-frag   exact gate: memory, smallest pools and placement are those of results/baseline
-.PHONY: check-frag check-cost bless
+.PHONY: check-frag check-cost check-size bless
 check-frag: all
 	$(RUN) $(B)/heaprig gate check --only memory,pools results/baseline
 
@@ -253,8 +265,14 @@ check-frag: all
 check-cost: all arm
 	build/heaprig gate check --only instructions results/baseline
 
+## make check-size   exact gate: no byte more of code, control structure or headers; skipped with another compiler
+check-size: all build/code_size.tsv
+	build/heaprig size --code build/code_size.tsv -o build/gate >/dev/null
+	build/heaprig compare results/baseline/size.json build/gate/size.json
+
 ## make bless        take the figures of now as results/baseline, and show what changed
-bless: all arm
+bless: all arm build/code_size.tsv
+	build/heaprig size --code build/code_size.tsv -o results/baseline
 	build/heaprig gate init --fixed-placement $(gate_opening)
 	build/heaprig gate init --fixed-placement $(gate_whole)
 

@@ -21,11 +21,13 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows, &threads_rows};
+static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows, &threads_rows,
+                                               &size_rows};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 static const char doc[] =
-    "Compares two results: folders (bench.json, fit.json, cost.json: what OLD has) or single "
+    "Compares two results: folders (bench.json, fit.json, cost.json, size.json: what OLD has) or "
+    "single "
     "files.\v"
     "Exact figures (memory, failures, smallest pools, instructions, digests) are compared for "
     "equality, times as "
@@ -107,8 +109,10 @@ static bool folders_compare(const struct compare_options *o, struct compare_coun
         }
     }
     return found ||
-           problem_set(problem, "%s: no bench.json, fit.json or cost.json in it, expected results",
-                       o->path[0]);
+           problem_set(
+               problem,
+               "%s: no bench.json, fit.json, cost.json or size.json in it, expected results",
+               o->path[0]);
 }
 
 int cmd_compare(int argc, char **argv) {
@@ -131,5 +135,8 @@ int cmd_compare(int argc, char **argv) {
     printf("%zu rows compared: %zu exact figures worse, %zu better, %zu other changes, %zu times "
            "moved\n",
            counts.pairs, counts.worse, counts.better, counts.changed + counts.added, counts.timed);
+    if (counts.skipped > 0) {
+        printf("%zu rows skipped, not compared\n", counts.skipped);
+    }
     return counts.worse > 0 ? CLI_FAILED : CLI_FINE;
 }

@@ -55,12 +55,12 @@ static void row_label(FILE *out, const struct row_kind *kind, const void *row) {
     }
 }
 
-/* The first column of context that differs, or NULL. */
-static const struct column *context_differs(const struct row_kind *kind, const void *a,
-                                            const void *b) {
+/* The first column of that role that differs, or NULL. */
+static const struct column *column_differs(const struct row_kind *kind, enum column_role role,
+                                           const void *a, const void *b) {
     for (size_t c = 0; c < kind->column_count; c++) {
         const struct column *column = &kind->columns[c];
-        if (column->role == COLUMN_CONTEXT && !cells_equal(column, a, b)) {
+        if (column->role == role && !cells_equal(column, a, b)) {
             return column;
         }
     }
@@ -129,7 +129,15 @@ static void timed_compare(const struct column *column, const struct row_kind *ki
 
 static void pair_compare(const struct row_kind *kind, const void *old, const void *new,
                          const struct compare_how *how, struct compare_counts *counts) {
-    const struct column *differs = context_differs(kind, old, new);
+    const struct column *differs = column_differs(kind, COLUMN_ORIGIN, old, new);
+    if (differs != NULL) {
+        row_label(how->out, kind, new);
+        fprintf(how->out, "skipped, not compared: %s is \"%s\", expected \"%s\"\n", differs->key,
+                rows_text(differs, new), rows_text(differs, old));
+        counts->skipped++;
+        return;
+    }
+    differs = column_differs(kind, COLUMN_CONTEXT, old, new);
     if (differs != NULL) {
         row_label(how->out, kind, new);
         fprintf(how->out, "cannot be compared: %s differs\n", differs->key);

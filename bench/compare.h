@@ -21,6 +21,7 @@ struct compare_counts {
     size_t added;   /* new rows */
     size_t timed;   /* times whose interval moved away */
     size_t pairs;   /* rows compared */
+    size_t skipped; /* rows not compared as they are of another origin */
 };
 
 struct compare_how {

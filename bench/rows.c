@@ -139,6 +139,29 @@ const struct row_kind threads_rows = {"threads", sizeof(struct threads_row),
                                       sizeof threads_columns / sizeof threads_columns[0],
                                       threads_columns};
 
+const char *const size_optimizations[SIZE_OPTIMIZATIONS] = {"Os", "O2"};
+const char *const size_functions[SIZE_FUNCTIONS] = {"all", "firmware", "least"};
+const size_t size_pools[SIZE_POOLS] = {1 << 14, 1 << 16, 1 << 20};
+
+static const struct column size_columns[] = {
+    TEXT(size_row, allocator, COLUMN_KEY),
+    TEXT(size_row, compiler, COLUMN_ORIGIN),
+    PART(size_row, "code_os_all", code[0][0], COLUMN_LESS),
+    PART(size_row, "code_os_firmware", code[0][1], COLUMN_LESS),
+    PART(size_row, "code_os_least", code[0][2], COLUMN_LESS),
+    PART(size_row, "code_o2_all", code[1][0], COLUMN_LESS),
+    PART(size_row, "code_o2_firmware", code[1][1], COLUMN_LESS),
+    PART(size_row, "code_o2_least", code[1][2], COLUMN_LESS),
+    PART(size_row, "control_16k", control[0], COLUMN_LESS),
+    PART(size_row, "control_64k", control[1], COLUMN_LESS),
+    PART(size_row, "control_1m", control[2], COLUMN_LESS),
+    COUNT(size_row, header_bytes, COLUMN_LESS),
+    COUNT(size_row, least_block_bytes, COLUMN_LESS),
+};
+
+const struct row_kind size_rows = {"size", sizeof(struct size_row),
+                                   sizeof size_columns / sizeof size_columns[0], size_columns};
+
 const void *rows_at(const struct row_set *set, size_t index) {
     assert(index < set->row_count);
     return (const char *)set->rows + index * set->kind->row_bytes;
@@ -202,8 +225,8 @@ static json_t *cell_to_json(const struct column *column, const void *row) {
 
 bool rows_compared(const struct column *column) {
     return column->role == COLUMN_KEY || column->role == COLUMN_CONTEXT ||
-           column->role == COLUMN_LESS || column->role == COLUMN_STRICT ||
-           column->role == COLUMN_SAME;
+           column->role == COLUMN_ORIGIN || column->role == COLUMN_LESS ||
+           column->role == COLUMN_STRICT || column->role == COLUMN_SAME;
 }
 
 json_t *rows_to_json(const struct row_set *set, enum rows_columns which) {

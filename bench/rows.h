@@ -33,6 +33,7 @@ enum column_kind { COLUMN_TEXT, COLUMN_COUNT, COLUMN_REAL, COLUMN_RANGE };
 enum column_role {
     COLUMN_KEY,     /* rows with equal keys belong together */
     COLUMN_CONTEXT, /* when it differs, the rows cannot be compared */
+    COLUMN_ORIGIN,  /* when it differs, rows are not compared: another compiler, say */
     COLUMN_LESS,    /* exact, less is better */
     COLUMN_STRICT,  /* the same, but no tolerance excuses more */
     COLUMN_SAME,    /* exact, a change is worth a line, neither better nor worse */
@@ -134,6 +135,23 @@ struct cost_row {
     struct row_cost call[COST_KINDS];
 };
 
+enum { SIZE_OPTIMIZATIONS = 2, SIZE_FUNCTIONS = 3, SIZE_POOLS = 3 };
+
+/* What an own allocator takes before a byte is asked for (size.h). */
+struct size_row {
+    char allocator[64];
+    char compiler[64];                               /* of the code; empty: no code was measured */
+    double code[SIZE_OPTIMIZATIONS][SIZE_FUNCTIONS]; /* bytes of code and constants */
+    double control[SIZE_POOLS];                      /* bytes of metadata in a fresh pool */
+    uint64_t header_bytes;                           /* of a block beyond its usable bytes */
+    uint64_t least_block_bytes;                      /* of the smallest block, header included */
+};
+
+/* Os, O2; all, firmware, least (tools/code_size.sh); bytes of the pools. */
+extern const char *const size_optimizations[SIZE_OPTIMIZATIONS];
+extern const char *const size_functions[SIZE_FUNCTIONS];
+extern const size_t size_pools[SIZE_POOLS];
+
 /* alloc, aligned, realloc, free: as columns begin. */
 extern const char *const cost_kind_names[COST_KINDS];
 
@@ -167,6 +185,7 @@ extern const struct row_kind bench_rows;
 extern const struct row_kind cost_rows;
 extern const struct row_kind fit_rows;
 extern const struct row_kind threads_rows;
+extern const struct row_kind size_rows;
 
 /* A pair that was not measured. */
 struct row_skip {

@@ -111,6 +111,23 @@ static char *text_read(const char *path) {
     return text;
 }
 
+/* Code of another compiler is neither better nor worse, and that is said. */
+START_TEST(another_compiler_is_skipped) {
+    struct size_row before = {.allocator = "a", .compiler = "gcc 12", .code = {{100}}};
+    struct size_row after = {.allocator = "a", .compiler = "gcc 12", .code = {{101}}};
+    const struct row_set old = {.kind = &size_rows, .rows = &before, .row_count = 1};
+    const struct row_set new = {.kind = &size_rows, .rows = &after, .row_count = 1};
+    struct compare_counts counts = {0};
+    compare_rows(&old, &new, &(struct compare_how){.out = stdout}, &counts);
+    ck_assert_uint_eq(counts.worse, 1);
+    (void)strcpy(after.compiler, "gcc 13");
+    counts = (struct compare_counts){0};
+    compare_rows(&old, &new, &(struct compare_how){.out = stdout}, &counts);
+    ck_assert_uint_eq(counts.skipped, 1);
+    ck_assert_uint_eq(counts.pairs + counts.worse + counts.better + counts.changed, 0);
+}
+END_TEST
+
 /* Instructions vary a little with the code around them; steps say whether work is bounded. */
 START_TEST(tolerance_is_for_instructions_not_for_steps) {
     struct cost_row before = {.allocator = "a", .trace = "t", .arch = "x86_64"};
@@ -132,7 +149,7 @@ END_TEST
 /* Whoever adds a column says there what it means. */
 START_TEST(every_column_is_explained) {
     static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows,
-                                                   &threads_rows};
+                                                   &threads_rows, &size_rows};
     const char *text = text_read("docs/columns.md");
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         for (size_t c = 0; c < kinds[k]->column_count; c++) {
@@ -308,6 +325,7 @@ int main(void) {
     suite_add_tcase(suite, tcase);
     tcase_add_checked_fixture(tcase, folder_make, folder_drop);
     tcase_add_test(tcase, rows_are_read_as_written);
+    tcase_add_test(tcase, another_compiler_is_skipped);
     tcase_add_test(tcase, tolerance_is_for_instructions_not_for_steps);
     tcase_add_test(tcase, every_column_is_explained);
     tcase_add_test(tcase, json_has_the_promised_keys);
