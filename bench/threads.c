@@ -139,11 +139,11 @@ static void held_row(const struct pair *pair, const uint32_t *least, uint64_t ov
 
 static bool held_measure(const struct pair *pair, uint32_t *ticks, uint64_t overhead, double tick) {
     struct threads_row *row = &pair->outcome->row;
-    uint32_t *least = calloc(row->ops + 1, sizeof *least);
+    uint32_t *least = calloc((size_t)row->ops + 1, sizeof *least);
     bool ran = least != NULL || problem_set(&pair->outcome->problem, "out of memory");
     for (unsigned replay = 0; ran && replay < pair->plan->replays; replay++) {
         struct parallel_result result;
-        memset(ticks, 0, row->ops * sizeof *ticks);
+        memset(ticks, 0, (size_t)row->ops * sizeof *ticks);
         ran = pair_run_fresh(pair, NULL, ticks, &result);
         for (size_t i = 0; ran && i < row->ops; i++) {
             least[i] = replay == 0 || ticks[i] < least[i] ? ticks[i] : least[i];
