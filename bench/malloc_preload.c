@@ -63,7 +63,17 @@ static void *refuse_realloc(struct alloc *a, void *p, size_t bytes) {
     return NULL;
 }
 
-static struct alloc_ops short_ops = {.alloc = refuse_alloc, .realloc = refuse_realloc};
+static size_t refuse_usable(const struct alloc *a, const void *p) {
+    (void)a;
+    (void)p;
+    return 0;
+}
+
+/* usable() is asked without the lock, of own allocators: theirs writes nothing, and of a live
+ * block's size nothing changes while its neighbours do. A moment at which they do not confirm the
+ * block makes it 0, and then the lock is taken. */
+static struct alloc_ops short_ops = {
+    .alloc = refuse_alloc, .realloc = refuse_realloc, .usable = refuse_usable};
 static uintptr_t short_start;
 static size_t short_bytes;
 
@@ -225,6 +235,7 @@ static void start(void) {
         short_ops.alloc = pool.odd ? refuse_alloc : ops->alloc;
         short_ops.realloc = pool.odd || ops->realloc == NULL ? refuse_realloc : ops->realloc;
         short_ops.free = ops->free;
+        short_ops.usable = alloc_find(ops->name) == ops ? ops->usable : refuse_usable;
         short_start = pool.start;
         short_bytes = pool.bytes;
     }
@@ -419,10 +430,13 @@ EXPORT size_t malloc_usable_size(void *p) {
     if (!is_ready() || !pool_owns(p)) {
         misuse_end("malloc_usable_size", p, ALLOC_FOREIGN);
     }
-    uint32_t key = malloc_lock(pool.a);
-    size_t usable = pool.ops->usable(pool.a, p);
-    malloc_unlock(pool.a, key);
-    if (usable == 0) {
+    size_t usable = short_ops.usable(pool.a, p);
+    if (UNLIKELY(usable == 0)) {
+        uint32_t key = malloc_lock(pool.a);
+        usable = pool.ops->usable(pool.a, p);
+        malloc_unlock(pool.a, key);
+    }
+    if (UNLIKELY(usable == 0)) {
         misuse_end("malloc_usable_size", p, ALLOC_NOT_LIVE);
     }
     return usable;
