@@ -374,17 +374,17 @@ static uint32_t bestfit_index_largest(const struct heap *h) {
 /* ---- check ---- */
 
 /* A node still to be confirmed, by the keys that it may have. */
-struct tree_todo {
+struct tree_pending {
     uint32_t node;
     uint32_t least;
     uint32_t most;
 };
 
 /* Each level of a tree has at least one bit less to divide. */
-enum { TREE_TODO_MAX = 32 + 2 };
+enum { TREE_PENDING_MAX = 32 + 2 };
 
-static const char *tree_check_node(const struct heap *h, uint32_t class, const struct tree_todo *at,
-                                   uint32_t *key) {
+static const char *tree_check_node(const struct heap *h, uint32_t class,
+                                   const struct tree_pending *at, uint32_t *key) {
     uint32_t b = node_block(at->node);
     if (!block_seems_free(h, b) || class_of(block_size(heap_get(h, b))) != class) {
         return "a tree holds what is no free block of its class";
@@ -398,11 +398,11 @@ static const char *tree_check_node(const struct heap *h, uint32_t class, const s
 
 static const char *tree_check(const struct heap *h, uint32_t class, uint32_t limit,
                               struct heap_tally *entered) {
-    struct tree_todo todo[TREE_TODO_MAX];
+    struct tree_pending pending[TREE_PENDING_MAX];
     uint32_t count = 0;
-    todo[count++] = (struct tree_todo){heap_get(h, class_slot(class)), 0, UINT32_MAX};
+    pending[count++] = (struct tree_pending){heap_get(h, class_slot(class)), 0, UINT32_MAX};
     while (count > 0) {
-        struct tree_todo at = todo[--count];
+        struct tree_pending at = pending[--count];
         if (at.node == CLASS_NODE_NONE) {
             continue;
         }
@@ -422,8 +422,8 @@ static const char *tree_check(const struct heap *h, uint32_t class, uint32_t lim
             continue;
         }
         uint32_t middle = at.least + (1u << log2_floor(key - at.least));
-        todo[count++] = (struct tree_todo){tree_child(h, at.node, 0), at.least, middle - 1};
-        todo[count++] = (struct tree_todo){tree_child(h, at.node, 1), middle, key - 1};
+        pending[count++] = (struct tree_pending){tree_child(h, at.node, 0), at.least, middle - 1};
+        pending[count++] = (struct tree_pending){tree_child(h, at.node, 1), middle, key - 1};
     }
     return NULL;
 }
