@@ -169,8 +169,9 @@ struct alloc_ops {
     size_t (*usable)(const struct alloc *a, const void *p);
 
     /* The largest `bytes` for which alloc() would succeed now; every smaller request above 0
-     * succeeds as well. 0 when full. Cost: see each allocator, at most O(free blocks). May be NULL
-     * for plug-ins. */
+     * succeeds as well. 0 when full. An alloc() makes it no larger, except with SLOTS, where it may
+     * have something given back that was kept for a next request. Cost: see each allocator, at
+     * most O(free blocks). May be NULL for plug-ins. */
     size_t (*largest)(const struct alloc *a);
 
     /* Gives the pool more memory: true. False iff mem is NULL, too small for one smallest block,
