@@ -19,6 +19,7 @@ int cmd_minimize(int argc, char **argv);
 struct options {
     const char *allocator, *input, *output, *c_output;
     unsigned seconds;
+    uint64_t runs;
 };
 
 static const char doc[] =
@@ -37,6 +38,7 @@ static const struct argp_option option_list[] = {
     {"output", 'o', "FILE", 0, "write the script there", 0},
     {"c", 'c', "FILE", 0, "write a C program that shows the fault, without heaprig", 0},
     {"seconds", 's', "N", 0, "a run that takes longer hangs (default 5)", 0},
+    {"runs", 'r', "N", 0, "stop after so many runs, however short it is (default: no limit)", 0},
     {0}};
 
 static error_t option_take(int key, char *text, struct argp_state *state) {
@@ -53,6 +55,9 @@ static error_t option_take(int key, char *text, struct argp_state *state) {
         return 0;
     case 's':
         options->seconds = (unsigned)cli_number(state, "seconds", text, 1, 3600);
+        return 0;
+    case 'r':
+        options->runs = cli_number(state, "runs", text, 1, UINT32_MAX);
         return 0;
     case ARGP_KEY_ARG:
         if (options->input != NULL) {
@@ -133,12 +138,17 @@ static bool input_run(const struct options *options, const struct alloc_ops *ops
     bool fine = true;
     if (from_file && is_program(&file)) {
         *judge = judge_new(&config, problem);
-        fine =
-            *judge != NULL && judge_program(*judge, file.bytes, file.count, outcome, problem) &&
-            (script_open(script, judge_last(*judge)->op_count, judge_last(*judge)->extra_count) ||
-             problem_set(problem, "out of memory"));
+        fine = *judge != NULL && judge_program(*judge, file.bytes, file.count, outcome, problem) &&
+               (script_open(script, judge_last(*judge)->op_count + 1,
+                            judge_last(*judge)->extra_count) ||
+                problem_set(problem, "out of memory"));
         if (fine) {
             script_copy(script, judge_last(*judge));
+        }
+        if (fine && script->op_count == 0 && outcome->how != JUDGE_SOUND) {
+            /* init() alone was wrong; a trace has at least one op */
+            script->ops[script->op_count++] = (struct op){.kind = OP_ALLOC, .bytes = 1};
+            fine = judge_script(*judge, script, outcome, problem);
         }
     } else if ((fine = script_load(options->input, script, problem))) {
         for (uint32_t i = 0; i < script->op_count; i++) {
@@ -167,6 +177,7 @@ int cmd_minimize(int argc, char **argv) {
         script_close(&script);
         return cli_problem(&problem);
     }
+    how.runs_max = options.runs;
     int status = CLI_FINE;
     if (how.target.how == JUDGE_SOUND) {
         fprintf(stderr, "heaprig minimize: %s is sound on %s\n", ops->name, options.input);

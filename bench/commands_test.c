@@ -158,6 +158,7 @@ START_TEST(bad_input_exits_2) {
         {"minimize -a tlsv gen:lifo", "tlsf"},
         {"minimize -a tlsf @/missing", "missing"},
         {"minimize -a tlsf gen:lifo -s 0", "expected a number"},
+        {"minimize -a tlsf gen:lifo -r 0", "expected a number"},
         {"bench -a lok:tlsf --checked -t gen:lifo", "did you mean 'lock'?"},
         {"fit -a lock:tlfs -t gen:lifo", "did you mean 'tlsf'?"},
         {"threads -a lok:tlsf -t gen:messages", "did you mean 'lock'?"},

@@ -51,6 +51,9 @@ static void next_mend(struct work *work) {
 /* Runs `next`; takes it as best when it fails as the target does. */
 static bool next_try(struct work *work) {
     struct judge_outcome outcome;
+    if (work->how->runs_max != 0 && work->how->runs >= work->how->runs_max) {
+        return false;
+    }
     next_mend(work);
     if (work->failed || work->next.op_count == 0 ||
         !judge_script(work->how->judge, &work->next, &outcome, work->problem)) {
@@ -71,13 +74,25 @@ static bool next_try(struct work *work) {
 
 /* ---- fewer steps ---- */
 
+/* Of so many steps each pair is tried. */
+enum { PAIRED_STEPS = 32 };
+
 /* Steps are ops and extras in the order they run; `step` counts extras first. */
 static uint32_t step_count(const struct script *script) {
     return script->extra_count + script->op_count;
 }
 
-/* `next` becomes best without steps [from, to). */
-static void next_without(struct work *work, uint32_t from, uint32_t to) {
+/* Steps to leave out: [from, to), and one further. */
+struct gap {
+    uint32_t from, to, also;
+};
+
+static bool gap_has(const struct gap *gap, uint32_t step) {
+    return (step >= gap->from && step < gap->to) || step == gap->also;
+}
+
+/* `next` becomes best without these steps. */
+static void next_without(struct work *work, const struct gap *gap) {
     const struct script *best = work->best;
     struct script *next = &work->next;
     uint32_t extra = 0, step = 0;
@@ -86,13 +101,13 @@ static void next_without(struct work *work, uint32_t from, uint32_t to) {
     next->extra_count = 0;
     for (uint32_t i = 0; i <= best->op_count; i++) {
         for (; extra < best->extra_count && best->extras[extra].after == i; extra++, step++) {
-            if (step < from || step >= to) {
+            if (!gap_has(gap, step)) {
                 next->extras[next->extra_count] = best->extras[extra];
                 next->extras[next->extra_count++].after = next->op_count;
             }
         }
         if (i < best->op_count) {
-            if (step < from || step >= to) {
+            if (!gap_has(gap, step)) {
                 next->ops[next->op_count++] = best->ops[i];
             }
             step++;
@@ -107,9 +122,85 @@ static bool steps_shrink(struct work *work) {
          chunk = chunk > 1 ? (chunk + 1) / 2 : 0) {
         for (uint32_t to = step_count(work->best); to > 0 && !work->failed;) {
             uint32_t from = to > chunk ? to - chunk : 0;
-            next_without(work, from, to);
+            next_without(work, &(struct gap){from, to, UINT32_MAX});
             shrunk |= next_try(work);
             to = from < step_count(work->best) ? from : step_count(work->best);
+        }
+    }
+    return shrunk;
+}
+
+/* Pairs of steps that can only go together, such as two that cancel out. */
+static bool pairs_shrink(struct work *work) {
+    bool shrunk = false;
+    for (uint32_t last = step_count(work->best); last > 1 && last <= PAIRED_STEPS;) {
+        last--;
+        for (uint32_t first = last; first > 0 && last < step_count(work->best) && !work->failed;) {
+            first--;
+            next_without(work, &(struct gap){last, last + 1, first});
+            shrunk |= next_try(work);
+        }
+    }
+    return shrunk;
+}
+
+/* ---- steps whose blocks leave room behind ---- */
+
+/* Moves misuse that comes after `ops` ops down by `bytes`. */
+static void misuse_shift(struct script *script, uint32_t ops, uint64_t bytes) {
+    for (uint32_t i = 0; i < script->extra_count; i++) {
+        struct script_extra *extra = &script->extras[i];
+        if (extra->kind != SCRIPT_REGION && extra->after >= ops) {
+            extra->offset -= (int64_t)bytes;
+        }
+    }
+}
+
+/* What blocks of such a request may take from the pool: with a header, without, or a power of two.
+ */
+enum { EXTENTS = 3 };
+
+static uint64_t block_extent(uint64_t bytes, size_t which) {
+    if (which < 2) {
+        return (bytes + (which == 0 ? 4 : 0) + 7) / 8 * 8;
+    }
+    uint64_t power = 16;
+    while (power < bytes && power < SCRIPT_POOL_MAX) {
+        power *= 2;
+    }
+    return power;
+}
+
+/* Leaves out op `i`, an alloc, and closes the room of its block: what comes behind it, misuse
+ * above all, moves down. Or the op before grows to take that room. */
+static bool room_close(struct work *work, uint32_t i, uint64_t extent, bool fill) {
+    struct script *next = &work->next;
+    script_copy(next, work->best);
+    if (fill) {
+        next->ops[i - 1].bytes += extent;
+    } else {
+        misuse_shift(next, i + 1, extent);
+    }
+    memmove(&next->ops[i], &next->ops[i + 1], (next->op_count - i - 1) * sizeof *next->ops);
+    next->op_count--;
+    for (uint32_t e = 0; e < next->extra_count; e++) {
+        next->extras[e].after -= next->extras[e].after > i;
+    }
+    return next_try(work);
+}
+
+static bool rooms_shrink(struct work *work) {
+    bool shrunk = false;
+    for (uint32_t i = work->best->op_count; i > 0 && !work->failed;) {
+        i--;
+        const struct op op = work->best->ops[i];
+        bool fills = i > 0 && work->best->ops[i - 1].kind == OP_ALLOC;
+        bool gone = op.kind != OP_ALLOC || op.bytes > SCRIPT_POOL_MAX;
+        for (size_t which = 0; which < EXTENTS && !gone && !work->failed; which++) {
+            uint64_t extent = block_extent(op.bytes, which);
+            gone = (work->best->extra_count > 0 && room_close(work, i, extent, false)) ||
+                   (fills && room_close(work, i, extent, true));
+            shrunk |= gone;
         }
     }
     return shrunk;
@@ -120,8 +211,9 @@ static bool steps_shrink(struct work *work) {
 /* Tries value after value from the smallest on; `set` puts one into `next`. */
 static bool value_shrink(struct work *work, uint64_t now, uint64_t least,
                          void (*set)(struct script *, uint32_t, uint64_t), uint32_t index) {
-    const uint64_t tries[] = {least, 8,   16,      24,          32,      64,     100,
-                              128,   256, now / 2, now / 8 * 8, now - 8, now - 1};
+    const uint64_t tries[] = {
+        least,          8,           16,      24,     32, 64, 100, 128, 256, now / 2, now - now / 4,
+        now - now / 16, now / 8 * 8, now - 8, now - 1};
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         if (tries[i] >= least && tries[i] < now) {
             script_copy(&work->next, work->best);
@@ -145,9 +237,21 @@ static void set_align(struct script *script, uint32_t i, uint64_t value) {
     }
 }
 
+/* Regions keep their distance from the pool's end. */
 static void set_pool(struct script *script, uint32_t i, uint64_t value) {
     (void)i;
+    for (uint32_t e = 0; e < script->extra_count; e++) {
+        if (script->extras[e].kind == SCRIPT_REGION) {
+            script->extras[e].offset -= (int64_t)(script->setup.pool_bytes - value);
+        }
+    }
     script->setup.pool_bytes = (uint32_t)value;
+}
+
+/* Misuse does too: of the wilderness, say. */
+static void set_pool_and_misuse(struct script *script, uint32_t i, uint64_t value) {
+    misuse_shift(script, 0, script->setup.pool_bytes - value);
+    set_pool(script, i, value);
 }
 
 static void set_misalign(struct script *script, uint32_t i, uint64_t value) {
@@ -169,12 +273,18 @@ static void set_offset(struct script *script, uint32_t i, uint64_t value) {
     script->extras[i].offset = (int64_t)value;
 }
 
+static void set_extra_bytes(struct script *script, uint32_t i, uint64_t value) {
+    script->extras[i].bytes = (uint32_t)value;
+}
+
 static bool numbers_shrink(struct work *work) {
     const struct script_setup *setup = &work->best->setup;
     bool shrunk = value_shrink(work, setup->misalign, 0, set_misalign, 0);
     shrunk |= value_shrink(work, setup->dirt, 0, set_dirt, 0);
     shrunk |= value_shrink(work, setup->block_bytes, 0, set_block, 0);
     shrunk |= value_shrink(work, setup->pool_bytes, 1, set_pool, 0);
+    shrunk |= work->best->extra_count > 0 &&
+              value_shrink(work, setup->pool_bytes, 1, set_pool_and_misuse, 0);
     for (uint32_t i = 0; i < work->best->op_count && !work->failed; i++) {
         const struct op *op = &work->best->ops[i];
         if (op->kind == OP_ALIGNED) {
@@ -185,8 +295,13 @@ static bool numbers_shrink(struct work *work) {
         }
     }
     for (uint32_t i = 0; i < work->best->extra_count && !work->failed; i++) {
-        int64_t offset = work->best->extras[i].offset;
-        shrunk |= offset > 0 && value_shrink(work, (uint64_t)offset, 0, set_offset, i);
+        const struct script_extra *extra = &work->best->extras[i];
+        if (extra->kind != SCRIPT_REGION && extra->offset > 0) {
+            shrunk |= value_shrink(work, (uint64_t)extra->offset, 0, set_offset, i);
+        }
+        if (extra->bytes > 0) {
+            shrunk |= value_shrink(work, extra->bytes, 1, set_extra_bytes, i);
+        }
     }
     return shrunk;
 }
@@ -221,7 +336,8 @@ bool minimize_script(struct minimize *how, struct script *script, struct problem
     /* Fewer steps make numbers free to shrink, and the other way round. */
     bool shrunk = true;
     while (shrunk && !work.failed) {
-        shrunk = steps_shrink(&work);
+        shrunk = steps_shrink(&work) || pairs_shrink(&work);
+        shrunk |= rooms_shrink(&work);
         shrunk |= numbers_shrink(&work);
     }
     slots_rename(&work);
