@@ -33,8 +33,9 @@ static struct record record_at(const uint8_t *data, size_t i) {
 }
 
 struct script_setup program_setup(const uint8_t *data, size_t size) {
-    static const uint32_t pools[16] = {256,  384,  512,  640,  768,   1024,  1500,  2048,
-                                       3000, 4096, 6000, 8192, 12288, 16384, 32768, 65536};
+    static const uint32_t pools[16] = {
+        256,  384,  512,  640,  768,   1024,  1500,  2048,
+        3000, 4096, 6000, 8192, 12288, 16384, 65536, PROGRAM_POOL_LARGE};
     static const uint16_t blocks[16] = {0,  0,  0,  0,  8,   12,  16,   16,
                                         24, 32, 40, 64, 128, 256, 4096, 7};
     uint8_t head[PROGRAM_SETUP_BYTES] = {0};
@@ -103,9 +104,8 @@ static uint64_t size_make(const struct record *record, const struct program_view
 /* ---- steps ---- */
 
 static void op_append(struct program_view *view, struct script *script, struct op op) {
-    uint64_t bit = UINT64_C(1) << op.slot;
     assert(script->op_count < script->op_room);
-    view->full = op.kind == OP_FREE ? view->full & ~bit : view->full | bit;
+    view->full[op.slot] = op.kind != OP_FREE;
     if (op.kind != OP_FREE) {
         view->bytes[op.slot] = op.bytes < UINT32_MAX ? (uint32_t)op.bytes : UINT32_MAX;
         view->last_bytes = op.bytes;
@@ -126,7 +126,7 @@ static void fill_resolve(const struct record *record, struct program_view *view,
     uint64_t bytes = size_make(record, view);
     for (uint32_t i = 0; i < PROGRAM_SLOTS; i++) {
         uint32_t slot = (record->slot + i) % PROGRAM_SLOTS;
-        if ((view->full >> slot & 1) == 0 && i <= 4u * record->how + 3) {
+        if (!view->full[slot] && i <= 4u * record->how + 3) {
             op_append(view, script, (struct op){.kind = OP_ALLOC, .slot = slot, .bytes = bytes});
         }
     }
@@ -138,7 +138,7 @@ static void drain_resolve(const struct record *record, struct program_view *view
     uint32_t stride = 1 + record->class % 3;
     for (uint32_t i = 0; i < PROGRAM_SLOTS; i++) {
         uint32_t slot = (record->how & 1) != 0 ? PROGRAM_SLOTS - 1 - i : i;
-        if ((view->full >> slot & 1) != 0 && (slot + record->slot) % stride == 0) {
+        if (view->full[slot] && (slot + record->slot) % stride == 0) {
             op_append(view, script, (struct op){.kind = OP_FREE, .slot = slot});
         }
     }
@@ -188,7 +188,7 @@ static void region_resolve(const struct record *record, struct program_view *vie
 static void alloc_resolve(const struct record *record, bool aligned, struct program_view *view,
                           struct script *script) {
     struct op op = {.kind = OP_ALLOC, .slot = record->slot, .bytes = size_make(record, view)};
-    if ((view->full >> record->slot & 1) != 0) {
+    if (view->full[record->slot]) {
         op.kind = OP_REALLOC;
     } else if (aligned) {
         op.kind = OP_ALIGNED;
@@ -199,7 +199,7 @@ static void alloc_resolve(const struct record *record, bool aligned, struct prog
 
 static void free_resolve(const struct record *record, struct program_view *view,
                          struct script *script) {
-    if ((view->full >> record->slot & 1) != 0) {
+    if (view->full[record->slot]) {
         op_append(view, script, (struct op){.kind = OP_FREE, .slot = record->slot});
     }
 }

@@ -4,14 +4,14 @@
  *
  * Any bytes are a legal program: 4 bytes of setup, then records of 4 bytes, a ragged end ignored.
  *
- *   byte 0   pool size: low nibble one of 16 sizes from 256 B to 64 KiB, high nibble bytes more
+ *   byte 0   pool size: low nibble one of 16 sizes from 256 B to 260 KiB, high nibble bytes more
  *   byte 1   misalignment of the pool, 0 to 127
  *   byte 2   what the pool holds before, and cfg.block_bytes
  *   byte 3   kept for later
  *
  *   record   | verb and how | slot | size class | size argument |
  *
- * A slot is one of 64 places of a table, never "the n-th live block": deleting a record leaves the
+ * A slot is one of 128 places of a table, never "the n-th live block": deleting a record leaves the
  * meaning of all others alone. An alloc into a full slot is a realloc, a realloc of an empty one an
  * alloc. Sizes come by class, since no alphabet of small numbers reaches SIZE_MAX - 8, a power of
  * two less one, or exactly what largest() says: see size_make() in program.c. Some records become
@@ -31,11 +31,13 @@
 #include <stdint.h>
 
 enum {
-    PROGRAM_SLOTS = 64,
+    PROGRAM_SLOTS = 128, /* two slab runs of one class (alloc/runs.h) can be full */
     PROGRAM_SETUP_BYTES = 4,
     PROGRAM_RECORD_BYTES = 4,
     PROGRAM_RECORDS_MAX = 256, /* further ones are ignored */
-    PROGRAM_POOL_MAX = 65536 + 15,
+    /* tlsf_fast gives a run 1/128 of the pool: here they have up to four granules */
+    PROGRAM_POOL_LARGE = 260 * 1024,
+    PROGRAM_POOL_MAX = PROGRAM_POOL_LARGE + 15,
     PROGRAM_REGION_BYTES = 4096, /* most that a region has */
     /* A record becomes at most a fill and a drain of all slots. */
     PROGRAM_OPS_MAX = PROGRAM_RECORDS_MAX * (PROGRAM_SLOTS + 1),
@@ -44,10 +46,10 @@ enum {
 /* What resolving a record may ask. Offsets are from the pool's start. */
 struct program_view {
     struct script_setup setup;
-    uint32_t caps;       /* of the allocator */
-    size_t largest;      /* largest(), or 0 when it has none */
-    uint64_t last_bytes; /* the last request */
-    uint64_t full;       /* bit per slot: named by the script's last op as holding a block */
+    uint32_t caps;                 /* of the allocator */
+    size_t largest;                /* largest(), or 0 when it has none */
+    uint64_t last_bytes;           /* the last request */
+    bool full[PROGRAM_SLOTS];      /* named by the script's last op as holding a block */
     uint32_t bytes[PROGRAM_SLOTS]; /* request of the slot's last block, cut to 32 bits */
     int64_t offset[PROGRAM_SLOTS]; /* of the slot's last payload, live or not; INT64_MIN: none */
     bool has_region;
