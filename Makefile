@@ -171,6 +171,7 @@ $(B)/freestanding.ok: $(alloc_o) tools/check_freestanding.sh tools/check_freesta
 test: all $(tests)
 	@tools/run_tests.sh "$(RUN)" $(B) $(tests)
 	@$(if $(variant),,tools/gate_test.sh --plugin)
+	@$(if $(variant),,tools/mutation_test.sh)
 
 ## make test-full    whole traces, all sanitizers, ARMv7 and clang, long small worlds, faults planted before the
 ##                   gates: however long it takes
