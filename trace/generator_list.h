@@ -13,4 +13,5 @@ G(comb, 20000, "fill with blocks, free every second one, ask for twice the size"
 G(pow2plus1, 100000, "requests one byte above a power of two, where rounding up wastes most")
 G(realloc_growth, 100000, "arrays that grow by half while others come and go")
 G(shrink, 20000, "blocks shrunk in place: holes that no later request fits")
+G(pages, 100000, "a kernel's page allocator: runs of 1 to 512 pages of 4 KiB, mostly of 1")
 G(knuth, 25000, "drives a buddy system to (1 + r/2) times the live bytes (Knuth 2.5-41)")

@@ -49,6 +49,7 @@ static const struct {
      "f06c44f79778d83a8e46673deab2e92a2454d763da86e6b35ae7fb69401db8e8"},
     {"gen:embedded", "8d23e823fa651a3f83a7556ebf08092033ada77f3016494cd5d70f3965a122c8"},
     {"gen:messages", "f75585f03be2fe9216c276819af320aa25f9196ebeb53af6237cb27d313f4d1d"},
+    {"gen:pages", "163b7cb7386b494778ed5299e897b3d4d47c8daae5a5fe2ab8c7f4b0f8aecb8e"},
     {"gen:knuth", "fd766c4989b09c9ca77185c84731492febf1047ea61a2977b383010d3fe602ab"},
 };
 
@@ -368,12 +369,32 @@ START_TEST(messages_go_from_task_to_task) {
 }
 END_TEST
 
+/* Whole pages, 1 to 512, single ones by far the most. */
+START_TEST(pages_are_runs_of_pages) {
+    struct trace trace = test_trace_load("gen:pages:3:20000");
+    uint64_t requests = 0;
+    uint64_t single = 0;
+    for (size_t i = 0; i < trace.op_count; i++) {
+        const struct op *op = &trace.ops[i];
+        if (op->kind != OP_FREE) {
+            ck_assert(op->bytes % 4096 == 0 && op->bytes >= 4096 && op->bytes <= 512 * 4096);
+            requests++;
+            single += op->bytes == 4096;
+        }
+    }
+    ck_assert_uint_gt(single, requests * 7 / 10);
+    ck_assert_uint_gt(trace.counts.largest_request, 256 * 4096);
+    trace_release(&trace);
+}
+END_TEST
+
 int main(void) {
     TCase *all = tcase_create("all");
     tcase_add_loop_test(all, every_generator_keeps_to_its_ops, 0,
                         sizeof op_limits / sizeof op_limits[0]);
     tcase_add_loop_test(all, ops_are_the_same_on_every_machine, 0, sizeof known / sizeof known[0]);
     tcase_add_test(all, seeds_are_decimal_or_hex_and_matter);
+    tcase_add_test(all, pages_are_runs_of_pages);
     tcase_add_loop_test(all, bad_specs_are_named, 0, sizeof faults / sizeof faults[0]);
     TCase *each = tcase_create("each");
     tcase_set_timeout(each, 30);
