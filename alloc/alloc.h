@@ -58,8 +58,7 @@ enum alloc_cap {
         1u << 1, /* when all is freed, largest() is again what it was after init() */
     ALLOC_CAP_FIXED_SIZE =
         1u << 2, /* one block size only: cfg.block_bytes; larger requests are refused */
-    ALLOC_CAP_PAGES =
-        1u << 3, /* can manage whole pages, its metadata outside them (cfg.block_bytes) */
+    ALLOC_CAP_PAGES = 1u << 3, /* hands out whole pages only and keeps its metadata outside them */
     ALLOC_CAP_DETECTS_MISUSE =
         1u << 4, /* refuses misuse, see free(): class A always, class B mostly */
     ALLOC_CAP_EXACT_MISUSE =
@@ -68,6 +67,7 @@ enum alloc_cap {
     ALLOC_CAP_SLOTS = 1u << 7,    /* small requests may be served from slots of up to ALLOC_SLOT_MAX
                                      bytes, which alloc_aligned() cannot use */
     ALLOC_CAP_THREADS = 1u << 8,  /* several threads may call it at once, but for init() */
+    ALLOC_CAP_BLOCK_SIZES = 1u << 9, /* its smallest block can be chosen: cfg.block_bytes */
 };
 
 /* Why free() refused. Only the distinction ALLOC_OK or not is contractual. */
@@ -81,8 +81,8 @@ enum alloc_status {
 /* How a pool is set up. All zero means: the allocator's defaults. */
 struct alloc_cfg {
     /* FIXED_SIZE: the size of every block; 0 asks for 64.
-     * PAGES (buddy): the smallest block, a power of two from 16 to 4096; 0 asks for 16; 4096
-     * manages whole pages. All others ignore it. */
+     * BLOCK_SIZES: the smallest block, a power of two from 16 to 4096; 0 asks for 16; 4096 manages
+     * whole pages. All others ignore it. */
     uint32_t block_bytes;
     /* The pool reads as zeros everywhere, as fresh pages or .bss do. init() may then leave
      * untouched what it would clear, and a pool far larger than what is used costs no memory. The

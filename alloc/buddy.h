@@ -1,48 +1,103 @@
 /* SPDX-License-Identifier: MIT
  *
- * buddy.h - how the buddy system lies in memory: what buddy.c and buddy_check.c share
+ * buddy.h - how the buddy system lies in memory
  *
- * The picture and the rules are at the head of buddy.c.
+ *   area  | trim | unit 0 | ... | unit n-1 | head n..0 | struct alloc | links of pages | state[] |
+ * trim | ^ base                                        ^ handle
+ *
+ * The area is an array of n units of cfg.block_bytes. A piece of order k is 2^k units that start at
+ * a multiple of 2^k, counted from the base, so the same requests give the same offsets wherever the
+ * pool lies; since metadata stands behind the units, a well aligned pool has well aligned pieces.
+ *
+ * 1. state[] holds a byte for each unit, outside the units: what starts there, if anything. So
+ *    free() accepts exactly the starts of live blocks, whatever is written into payloads.
+ * 2. Free pieces of one order form a doubly linked list; a mask of the orders whose list is not
+ *    empty lets one bit scan find the smallest piece that is large enough (Knuth, TAOCP vol. 1,
+ *    2.5, Algorithm R). Two free buddies never coexist: a freed piece joins its buddy at
+ *    unit ^ 2^k as long as that is free and whole (Algorithm S).
+ * 3. Requests up to a page are rounded up to one piece, larger ones to whole pages: what is more
+ *    than that of the piece taken goes back at once. A live block that is no piece is a run: it may
+ *    start at any unit and have any number of them.
+ * 4. A list link is a `ref`, the distance from the handle in steps of 8 bytes. The head of order
+ *    k is the link at ref ~k, so one number is ref of the head and state of the pieces in the list.
+ *    The links of a free piece lie in its first unit, but for pages in an array behind the handle,
+ *    so that pages are never touched. Metadata a unit: 1 byte, 9 for pages.
+ *
+ * Each region is a buddy system of its own.
  */
 #ifndef HEAPRIG_BUDDY_H
 #define HEAPRIG_BUDDY_H
 
 #include "area.h"
 
-enum { UNIT_MIN = 16, PAGE_BYTES = 4096, LINK_LOG = 3 };
+enum { UNIT_LOG_MIN = 4, PAGE_LOG = 12, LINK_LOG = 3 };
 
-#define NO_UNIT UINT32_MAX
+#define PAGE_BYTES (1u << PAGE_LOG)
 
-/* state[]: what starts at a unit, in the upper three bits, with its order below (ALIGNED: log2 of
- * the alignment; its order is 0). Heads compare above all else. */
-enum { INTERIOR = 0, FREE = 1 << 5, CONT = 2 << 5, HEAD = 3 << 5, ALIGNED = 4 << 5 };
-enum { ORDER_MASK = 31 };
+/* state[]: the kind in the upper three bits, below them
+ *   FREE, HEAD   31 - the order of the free or live piece that starts here
+ *   RUN          log2 of the alignment asked for the run that starts here, 0 for none
+ *   DIGIT        five bits of the units of the run before it, less one; the lowest come first */
+enum { INTERIOR = 0, DIGIT = 2 << 5, HEAD = 4 << 5, RUN = 5 << 5, FREE = 7 << 5 };
+enum { KIND_MASK = 7 << 5, DIGIT_BITS = 5, DIGIT_MASK = 31, DIGITS_MAX = 6 };
+
+/* `prev` of a head means nothing: the list ends in a link to the head of order 0, which takes
+ * whatever is written to it. */
+struct link {
+    int32_t prev;
+    int32_t next;
+};
+
+#define LIST_END (-1)
 
 /* The pool, or one of its regions. */
 struct alloc {
     struct area area;    /* unit_bytes is cfg.block_bytes */
     uint32_t unit_log;   /* log2 of it */
     uint32_t units;      /* n */
-    uint32_t span;       /* their bytes: the distance from base to this structure */
-    uint32_t state_at;   /* from base to state[], which has n + 1 bytes, the last INTERIOR */
-    uint32_t link_at;    /* from base to the links of unit 0: rule 5 */
-    uint32_t link_log;   /* log2 of the distance between links: LINK_LOG for pages */
-    uint32_t order_mask; /* bit k set: head[k] is not empty */
-    uint32_t head[];     /* one for each order up to log2 n */
+    uint32_t span;       /* from base to this structure */
+    uint32_t state_at;   /* from this structure to state[], which has n + 1 bytes, the last 0 */
+    int32_t first;       /* ref of the link of unit 0 */
+    uint32_t order_mask; /* bit k set: list k is not empty; so the sum of one piece of each */
 };
 
-struct link {
-    uint32_t next;
-    uint32_t prev;
-};
-
-_Static_assert(offsetof(struct alloc, head) == 52, "the same layout on every machine");
-_Static_assert(sizeof(struct link) == 1 << LINK_LOG && sizeof(struct link) <= UNIT_MIN,
+_Static_assert(sizeof(struct alloc) == 48, "the same layout on every machine");
+_Static_assert(sizeof(struct link) == 1 << LINK_LOG && LINK_LOG < UNIT_LOG_MIN,
                "links fit into the smallest free piece");
 
-/* Of buddy_ops, in buddy_check.c. */
+/* What the tables of buddy.c and buddy_pages.c have in common; caps without what tells them apart.
+ */
+void *buddy_alloc_aligned(struct alloc *a, size_t bytes, size_t align);
+void *buddy_realloc(struct alloc *a, void *p, size_t bytes);
+size_t buddy_usable(const struct alloc *a, const void *p);
+size_t buddy_largest(const struct alloc *a);
+bool buddy_add_region(struct alloc *a, void *mem, size_t bytes);
 void buddy_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx);
+void buddy_stats(const struct alloc *a, struct alloc_stats *out);
 const char *buddy_check(const struct alloc *a);
+
+#define BUDDY_SHARED_OPS                                                                           \
+    .abi = ALLOC_ABI, .pool_max = ALLOC_POOL_MAX, .alloc_aligned = buddy_alloc_aligned,            \
+    .realloc = buddy_realloc, .usable = buddy_usable, .largest = buddy_largest,                    \
+    .add_region = buddy_add_region, .walk = buddy_walk, .stats = buddy_stats, .check = buddy_check
+
+enum {
+    BUDDY_CAPS =
+        ALLOC_CAP_FREES | ALLOC_CAP_COALESCES | ALLOC_CAP_DETECTS_MISUSE | ALLOC_CAP_EXACT_MISUSE
+};
+
+/* init() for one unit size. */
+struct alloc *buddy_format(void *pool, size_t pool_bytes, const struct alloc_cfg *cfg,
+                           uint32_t unit_bytes);
+
+/* From the regions alone. */
+void *buddy_regions_alloc(struct alloc *a, size_t bytes);
+
+/* free() of any block, in pool or region, of any unit size; or what is wrong with p. */
+enum alloc_status buddy_any_free(struct alloc *a, void *p);
+
+/* free(), the quick one of small units. */
+enum alloc_status buddy_free(struct alloc *a, void *p);
 
 /* ---- arithmetic ---- */
 
@@ -58,13 +113,25 @@ static inline uint32_t ceil_log2(uint32_t value) {
     return floor_log2(2 * value - 1);
 }
 
-/* The order of the first of the largest aligned pieces that make up [unit, end):
- * [0, 7) -> 2, [4, 7) -> 1, [6, 7) -> 0, [6, 8) -> 1, [3, 8) -> 0, [8, 16) -> 3 */
-static inline uint32_t piece_order(uint32_t unit, uint32_t end) {
-    ALLOC_ASSERT(unit < end);
-    uint32_t aligned = (uint32_t)__builtin_ctz(unit | 1u << 31);
-    uint32_t fits = floor_log2(end - unit);
-    return aligned < fits ? aligned : fits;
+/* The order of the smallest piece that holds `bytes`; for 0 and for what no area holds, an order
+ * beyond all there are, but less than the bits of size_t. */
+static inline uint32_t order_for(size_t bytes, uint32_t unit_log) {
+    size_t last = (bytes - 1) | (((size_t)1 << unit_log) - 1);
+    uint32_t top = (uint32_t)__builtin_clzl(last) ^ ((uint32_t)sizeof(long) * 8 - 1);
+    return top - (unit_log - 1);
+}
+
+/* Units that hold `bytes`, which is known not to exceed the area. */
+static inline uint32_t units_exact(size_t bytes, uint32_t unit_log) {
+    return (uint32_t)((bytes - 1) >> unit_log) + 1;
+}
+
+/* Units of the block for such a request, if no alignment is asked for: rule 3. */
+static inline uint32_t units_for(size_t bytes, uint32_t unit_log) {
+    if (unit_log < PAGE_LOG && bytes <= PAGE_BYTES) {
+        return 1u << order_for(bytes, unit_log);
+    }
+    return units_exact(bytes, PAGE_LOG) << (PAGE_LOG - unit_log);
 }
 
 /* ---- units ---- */
@@ -79,39 +146,73 @@ static inline void *unit_at(const struct alloc *a, uint32_t unit) {
 
 /* The unit that starts at p, or something not below a->units: the rotation moves the bits below a
  * unit's size to the top. */
-static inline uintptr_t unit_number(const struct alloc *a, const void *p) {
-    uintptr_t distance = (uintptr_t)p - base_of(a);
-    return distance >> a->unit_log | distance << (sizeof(distance) * 8 - a->unit_log);
+static inline uintptr_t unit_number(const struct alloc *a, const void *p, uint32_t unit_log) {
+    uintptr_t distance = (uintptr_t)p - (uintptr_t)a + a->span;
+    return distance >> unit_log | distance << (sizeof(distance) * 8 - unit_log);
 }
 
 static inline uint8_t *states_of(const struct alloc *a) {
-    return (uint8_t *)(base_of(a) + a->state_at);
+    return (uint8_t *)(uintptr_t)a + a->state_at;
 }
 
-static inline struct link *link_of(const struct alloc *a, uint32_t unit) {
-    return (struct link *)(base_of(a) + a->link_at + ((uintptr_t)unit << a->link_log));
-}
-
-static inline bool manages_pages(const struct alloc *a) {
-    return a->link_log == LINK_LOG;
-}
-
-static inline bool state_is_free(uint8_t state) {
-    return (state & ~ORDER_MASK) == FREE;
+static inline uint8_t piece_state(uint32_t kind, uint32_t order) {
+    return (uint8_t)(kind + DIGIT_MASK - order);
 }
 
 static inline uint32_t state_order(uint8_t state) {
-    return state < ALIGNED ? state & (uint32_t)ORDER_MASK : 0;
+    return ~(uint32_t)state & DIGIT_MASK;
 }
 
-/* Where the run that starts at `unit` ends. */
-static inline uint32_t run_end(const struct alloc *a, uint32_t unit) {
-    const uint8_t *states = states_of(a);
-    ALLOC_ASSERT(states[unit] >= HEAD);
-    do {
-        unit += 1u << state_order(states[unit]);
-    } while ((states[unit] & ~ORDER_MASK) == CONT);
-    return unit;
+static inline bool state_is_free(uint8_t state) {
+    return state >= FREE;
+}
+
+static inline bool state_is_live(uint8_t state) {
+    return (state & (uint32_t)KIND_MASK) == HEAD || (state & (uint32_t)KIND_MASK) == RUN;
+}
+
+/* Units of the live block that starts at `unit`. */
+static inline uint32_t run_units(const uint8_t *states, uint32_t unit) {
+    uint8_t state = states[unit];
+    ALLOC_ASSERT(state_is_live(state));
+    if (state < RUN) {
+        return 1u << state_order(state);
+    }
+    uint32_t units = 1;
+    for (uint32_t i = 0; i < DIGITS_MAX; i++) {
+        state = states[++unit];
+        if ((state & (uint32_t)KIND_MASK) != DIGIT) {
+            break;
+        }
+        units += (uint32_t)(state & DIGIT_MASK) << DIGIT_BITS * i;
+    }
+    return units;
+}
+
+/* ---- links ---- */
+
+/* The ref of the head of a list. */
+static inline intptr_t list_of(uint32_t order) {
+    return ~(intptr_t)order;
+}
+
+static inline struct link *link_at(const struct alloc *a, intptr_t ref) {
+    return (struct link *)(uintptr_t)a + ref;
+}
+
+/* Steps of 8 bytes between the links of two units. */
+static inline uint32_t ref_log(uint32_t unit_log) {
+    return unit_log == PAGE_LOG ? 0 : unit_log - LINK_LOG;
+}
+
+static inline intptr_t unit_ref(const struct alloc *a, uint32_t unit, uint32_t unit_log) {
+    intptr_t first = unit_log == PAGE_LOG ? (intptr_t)(sizeof(*a) >> LINK_LOG) : a->first;
+    return first + (intptr_t)((uintptr_t)unit << ref_log(unit_log));
+}
+
+/* What is not below a->units, if there is no such unit. */
+static inline uintptr_t ref_unit(const struct alloc *a, intptr_t ref, uint32_t unit_log) {
+    return (uintptr_t)(ref - unit_ref(a, 0, unit_log)) >> ref_log(unit_log);
 }
 
 static inline struct alloc *region_next(const struct alloc *a) {
@@ -120,11 +221,14 @@ static inline struct alloc *region_next(const struct alloc *a) {
 
 /* ---- geometry ---- */
 
+static inline uint32_t heads_bytes(uint32_t units) {
+    return (floor_log2(units) + 1) * (uint32_t)sizeof(struct link);
+}
+
 /* Bytes of metadata behind `units` units. */
 static inline uint64_t control_bytes(uint32_t units, uint32_t unit_bytes) {
     uint64_t links_bytes = unit_bytes == PAGE_BYTES ? (uint64_t)units * sizeof(struct link) : 0;
-    uint32_t head_count = floor_log2(units) + 1;
-    return offsetof(struct alloc, head) + sizeof(uint32_t) * head_count + links_bytes + units + 1;
+    return heads_bytes(units) + sizeof(struct alloc) + links_bytes + units + 1;
 }
 
 /* Bytes before the first unit, which is aligned to its size. */
@@ -145,17 +249,21 @@ static inline uint32_t units_max(uintptr_t begin, size_t bytes, uint32_t unit_by
     return units;
 }
 
+/* Bytes from where an area begins to the control structure. */
+static inline uint32_t lead_bytes(uintptr_t begin, uint32_t units, uint32_t unit_bytes) {
+    return trim_bytes(begin, unit_bytes) + units * unit_bytes + heads_bytes(units);
+}
+
 /* All that is derived from the area's size; the lists stay as they are. */
 static inline void geometry_fill(struct alloc *a, uint32_t units) {
-    uint32_t unit_bytes = a->area.unit_bytes;
-    a->unit_log = floor_log2(unit_bytes);
+    bool pages = a->area.unit_bytes == PAGE_BYTES;
+    uint32_t links_bytes = pages ? units * (uint32_t)sizeof(struct link) : 0;
+    a->unit_log = floor_log2(a->area.unit_bytes);
     a->units = units;
-    a->span = units << a->unit_log;
-    a->state_at = a->span + (uint32_t)control_bytes(units, unit_bytes) - (units + 1);
-    bool pages = unit_bytes == PAGE_BYTES;
-    uint32_t links_bytes = units * (uint32_t)sizeof(struct link);
-    a->link_at = pages ? a->state_at - links_bytes : 0;
-    a->link_log = pages ? LINK_LOG : a->unit_log;
+    a->span = units * a->area.unit_bytes + heads_bytes(units);
+    a->state_at = (uint32_t)sizeof(struct alloc) + links_bytes;
+    a->first =
+        pages ? (int32_t)(sizeof(struct alloc) >> LINK_LOG) : -(int32_t)(a->span >> LINK_LOG);
 }
 
 #endif

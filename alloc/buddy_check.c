@@ -7,7 +7,7 @@
  * read, and no loop is longer than there are units. It cannot see damage that leaves a sound state,
  * such as a run that lost its last piece to its neighbour.
  */
-#include "buddy.h"
+#include "buddy_pieces.h"
 
 static bool area_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx) {
     uintptr_t begin = area_begin(&a->area);
@@ -18,8 +18,8 @@ static bool area_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx) {
     uint32_t end;
     for (uint32_t unit = 0; unit < a->units; unit = end) {
         uint8_t state = states_of(a)[unit];
-        bool live = state >= HEAD;
-        end = live ? run_end(a, unit) : unit + (1u << state_order(state));
+        bool live = state_is_live(state);
+        end = unit + (live ? run_units(states_of(a), unit) : 1u << state_order(state));
         size_t bytes = (size_t)(end - unit) << a->unit_log;
         void *start = unit_at(a, unit);
         struct alloc_piece piece = {live ? ALLOC_PIECE_LIVE : ALLOC_PIECE_FREE, start, bytes,
@@ -28,7 +28,9 @@ static bool area_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx) {
             return false;
         }
     }
-    struct alloc_piece control = {ALLOC_PIECE_META, a, a->area.bytes - a->area.lead, NULL, 0};
+    uintptr_t units_end = (uintptr_t)a - heads_bytes(a->units);
+    size_t control_bytes = begin + a->area.bytes - units_end;
+    struct alloc_piece control = {ALLOC_PIECE_META, (void *)units_end, control_bytes, NULL, 0};
     return visit(ctx, &control);
 }
 
@@ -46,41 +48,50 @@ static const char *geometry_check(const struct alloc *a) {
     uintptr_t begin = area_begin(&a->area);
     uint32_t units = units_max(begin, a->area.bytes, unit_bytes);
     struct alloc sound = {.area = a->area};
-    if (units == 0 || a->area.lead != trim_bytes(begin, unit_bytes) + units * unit_bytes) {
+    if (units == 0 || a->area.lead != lead_bytes(begin, units, unit_bytes)) {
         return "control structure: it does not lie behind the units";
     }
     geometry_fill(&sound, units);
     bool same = a->unit_log == sound.unit_log && a->units == sound.units && a->span == sound.span &&
-                a->state_at == sound.state_at && a->link_at == sound.link_at &&
-                a->link_log == sound.link_log;
+                a->state_at == sound.state_at && a->first == sound.first;
     return same ? NULL : "control structure: geometry is not that of the area";
 }
 
-/* The piece that starts at `unit`, where `live_before` tells of the piece before it. */
-static const char *piece_check(const struct alloc *a, uint32_t unit, bool live_before) {
+/* The piece, free or live, that starts at `unit`. */
+static const char *piece_check(const struct alloc *a, uint32_t unit) {
     const uint8_t *states = states_of(a);
-    uint8_t state = states[unit];
-    uint32_t size = 1u << state_order(state);
+    uint32_t size = 1u << state_order(states[unit]);
     uint32_t buddy = unit ^ size;
-    if (state < FREE || state >= ALIGNED + FREE) {
-        return "state: no piece starts where one ends";
-    }
     if ((unit & (size - 1)) != 0 || size > a->units - unit) {
         return "state: piece is not aligned or exceeds the area";
     }
-    if ((state & ~ORDER_MASK) == CONT && !live_before) {
-        return "state: continuation without a head";
+    bool unjoined = state_is_free(states[unit]) && states[buddy] == states[unit];
+    return unjoined ? "state: two free buddies were not joined" : NULL;
+}
+
+/* The run that starts at `unit`: its units, if not exceeding the area, come from its digits. */
+static const char *run_check(const struct alloc *a, uint32_t unit, uint32_t units) {
+    uint32_t align_log = run_align_log(states_of(a)[unit]);
+    if (units > a->units - unit) {
+        return "state: run exceeds the area";
     }
-    if (state_is_free(state) && buddy < a->units && states[buddy] == state) {
-        return "state: two free buddies were not joined";
-    }
-    if (state >= ALIGNED && (state & (uint32_t)ORDER_MASK) <= a->unit_log) {
+    if (align_log != 0 && align_log <= a->unit_log) {
         return "state: alignment that every unit has";
     }
-    for (uint32_t i = 1; i < size; i++) {
-        if (states[unit + i] != INTERIOR) {
-            return "state: piece starts inside another";
+    bool piece = align_log == 0 && ((units | unit) & (units - 1)) == 0;
+    return piece ? "state: run that is a piece" : NULL;
+}
+
+/* Behind `unit` only the digits of a run of so many units, if it is one. */
+static const char *inside_check(const struct alloc *a, uint32_t unit, uint32_t units, bool run) {
+    const uint8_t *states = states_of(a);
+    uint32_t rest = run ? units - 1 : 0;
+    for (uint32_t i = 1; i < units; i++) {
+        uint32_t state = rest != 0 ? DIGIT | (rest & DIGIT_MASK) : INTERIOR;
+        if (states[unit + i] != state) {
+            return "state: what lies inside a block is no part of it";
         }
+        rest >>= DIGIT_BITS;
     }
     return NULL;
 }
@@ -88,43 +99,56 @@ static const char *piece_check(const struct alloc *a, uint32_t unit, bool live_b
 /* Counts the free pieces of each order. */
 static const char *states_check(const struct alloc *a, uint32_t *free_counts) {
     const uint8_t *states = states_of(a);
-    bool live_before = false;
+    if (states[a->units] != INTERIOR) {
+        return "state: the byte behind the last is set";
+    }
     for (uint32_t unit = 0; unit < a->units;) {
-        const char *broken = piece_check(a, unit, live_before);
+        bool live = state_is_live(states[unit]);
+        if (!live && !state_is_free(states[unit])) {
+            return "state: no block starts where one ends";
+        }
+        bool run = live && states[unit] >= RUN;
+        uint32_t order = state_order(states[unit]);
+        uint32_t units = run ? run_units(states, unit) : 1u << order;
+        const char *broken = run ? run_check(a, unit, units) : piece_check(a, unit);
+        broken = broken != NULL ? broken : inside_check(a, unit, units, run);
         if (broken != NULL) {
             return broken;
         }
-        uint32_t order = state_order(states[unit]);
-        live_before = !state_is_free(states[unit]);
-        free_counts[order] += !live_before;
-        unit += 1u << order;
+        free_counts[order] += !live;
+        unit += units;
     }
-    return states[a->units] == INTERIOR ? NULL : "state: the byte behind the last is set";
+    return NULL;
 }
 
 /* A list that visits `count` free pieces and then ends visits none twice, so it holds them all. */
 static const char *list_check(const struct alloc *a, uint32_t order, uint32_t count) {
-    uint32_t prev = NO_UNIT;
-    uint32_t unit = a->head[order];
+    intptr_t prev = list_of(order);
+    intptr_t ref = link_at(a, prev)->next;
     for (uint32_t i = 0; i < count; i++) {
-        if (unit >= a->units || states_of(a)[unit] != (FREE | order)) {
+        uintptr_t unit = ref_unit(a, ref, a->unit_log);
+        if (unit >= a->units || unit_ref(a, (uint32_t)unit, a->unit_log) != ref ||
+            states_of(a)[unit] != piece_state(FREE, order)) {
             return "free list: leads to what is no free piece of its order";
         }
-        if (link_of(a, unit)->prev != prev) {
+        if (link_at(a, ref)->prev != prev) {
             return "free list: neighbours disagree";
         }
-        prev = unit;
-        unit = link_of(a, unit)->next;
+        prev = ref;
+        ref = link_at(a, ref)->next;
     }
-    if (unit != NO_UNIT) {
+    if (ref != LIST_END) {
         return "free list: longer than there are free pieces of its order";
+    }
+    if (order > 0 && link_at(a, list_of(order))->prev != 0) {
+        return "free list: something was written before its head";
     }
     bool marked = (a->order_mask >> order & 1) != 0;
     return marked == (count > 0) ? NULL : "order mask: disagrees with the free lists";
 }
 
 static const char *area_sound(const struct alloc *a) {
-    uint32_t free_counts[ORDER_MASK + 1] = {0};
+    uint32_t free_counts[DIGIT_MASK + 1] = {0};
     const char *broken = area_check(&a->area);
     broken = broken != NULL ? broken : geometry_check(a);
     broken = broken != NULL ? broken : states_check(a, free_counts);

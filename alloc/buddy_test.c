@@ -34,14 +34,42 @@ START_TEST(test_logarithms) {
 }
 END_TEST
 
-START_TEST(test_piece_order) {
-    for (uint32_t end = 1; end <= 130; end++) {
-        for (uint32_t unit = 0; unit < end; unit++) {
-            uint32_t order = 0;
-            while (unit % (2u << order) == 0 && unit + (2u << order) <= end) {
-                order++;
+/* Up to a page the least power of two, beyond the least number of pages; 0 and what is too large
+ * ask for an order that no area has. */
+START_TEST(test_units_of_requests) {
+    for (uint32_t log = UNIT_LOG_MIN; log <= PAGE_LOG; log++) {
+        for (size_t bytes = 1; bytes <= 5 * PAGE_BYTES; bytes++) {
+            size_t block = (size_t)units_for(bytes, log) << log;
+            size_t piece = (size_t)1 << (order_for(bytes, log) + log);
+            size_t step = bytes <= PAGE_BYTES ? block / 2 : PAGE_BYTES;
+            EXPECT(block >= bytes && (block == 1u << log || block - step < bytes));
+            EXPECT(bytes <= PAGE_BYTES ? piece == block : piece >= block && piece / 2 < bytes);
+            EXPECT(units_exact(bytes, log) == (bytes - 1) / (1u << log) + 1);
+        }
+        EXPECT(order_for(0, log) < sizeof(size_t) * 8 && order_for(0, log) >= 32 - log);
+        EXPECT(order_for(SIZE_MAX, log) == order_for(0, log));
+    }
+}
+END_TEST
+
+/* What is marked is read back, and unmarked to the last byte. */
+START_TEST(test_marks) {
+    static uint8_t states[80];
+    static const uint32_t large[] = {1023, 1024, 1025, 32768, 32769, 1u << 27, (1u << 28) - 1};
+    for (uint32_t align_log = 0; align_log < 32; align_log += 31) {
+        for (uint32_t i = 1; i < 80 + 7; i++) {
+            uint32_t units = i < 80 ? i : large[i - 80];
+            for (uint32_t unit = 0; unit < 70 && unit + i <= 87; unit++) {
+                bool piece = align_log == 0 && (units & (units - 1)) == 0 && unit % units == 0;
+                run_mark(states, unit, units, align_log);
+                EXPECT(run_units(states, unit) == units);
+                EXPECT(run_align_log(states[unit]) == align_log);
+                EXPECT((states[unit] < RUN) == piece);
+                EXPECT(run_unmark(states, unit) == units);
+                for (size_t k = 0; k < sizeof(states); k++) {
+                    EXPECT(states[k] == INTERIOR);
+                }
             }
-            EXPECT(piece_order(unit, end) == order);
         }
     }
 }
@@ -271,19 +299,21 @@ END_TEST
 
 /* ---- long random runs ---- */
 
-static size_t size_random(uint64_t *random, uint32_t unit_bytes) {
-    uint32_t most = 1u << random_below(random, 6);
+enum { SIZES = 6, SIZES_BEYOND_PAGES = 11 }; /* powers of two of 16 B up to 512 B and 16 KiB */
+
+static size_t size_random(uint64_t *random, uint32_t unit_bytes, uint32_t sizes) {
+    uint32_t most = 1u << random_below(random, sizes);
     return 1 + random_below(random, most * unit_bytes);
 }
 
-static void soak_step(struct world *world, uint64_t *random) {
+static void soak_step(struct world *world, uint64_t *random, uint32_t sizes) {
     struct block *block = &world->block[random_below(random, SLOTS)];
     uint32_t unit_bytes = world->a->area.unit_bytes;
     if (block->p == NULL) {
         size_t align = (size_t)1 << random_below(random, random_below(random, 4) == 0 ? 18 : 4);
-        world_alloc(world, block, size_random(random, unit_bytes), align);
+        world_alloc(world, block, size_random(random, unit_bytes, sizes), align);
     } else if (random_below(random, 3) == 0) {
-        world_realloc(world, block, size_random(random, unit_bytes));
+        world_realloc(world, block, size_random(random, unit_bytes, sizes));
     } else {
         world_free(world, block);
     }
@@ -309,10 +339,12 @@ static void world_drain(struct world *world) {
     }
 }
 
+/* The last four of sixteen also ask for whole pages of 16-byte units. */
 START_TEST(test_soak) {
     uint64_t random = seed_of(100 + (uint64_t)_i);
-    uint32_t unit_bytes = _i % 4 == 3 ? 4096 : 16u << _i % 4;
-    size_t scale = unit_bytes / 16;
+    bool large = _i >= 12;
+    uint32_t unit_bytes = large ? 16 : _i % 4 == 3 ? 4096 : 16u << _i % 4;
+    size_t scale = large ? 32 : unit_bytes / 16;
     char *memory = aligned_memory(16384 * scale, 65536, 16 * scale * random_below(&random, 8));
     size_t pool_bytes = scale * (2000 + random_below(&random, 3000));
     struct world world = {.a = buddy_new(memory, pool_bytes, unit_bytes)};
@@ -327,7 +359,7 @@ START_TEST(test_soak) {
     buddy_walk(world.a, piece_note, &fresh);
     size_t largest = buddy_largest(world.a);
     for (int step = 0; step < 4000; step++) {
-        soak_step(&world, &random);
+        soak_step(&world, &random, large ? SIZES_BEYOND_PAGES : SIZES);
         EXPECT(buddy_check(world.a) == NULL);
         if (step % 256 == 0) {
             liveness_verify(&world, memory, 16000 * scale);
@@ -350,7 +382,7 @@ START_TEST(test_place_does_not_matter) {
         char *p[2][SLOTS] = {{NULL}};
         for (int step = 0; step < 300; step++) {
             uint32_t slot = random_below(&random, SLOTS);
-            size_t bytes = size_random(&random, 16);
+            size_t bytes = size_random(&random, 16, SIZES);
             size_t align = (size_t)1 << random_below(&random, ALIGN_MAX_LOG + 1);
             bool resize = random_below(&random, 2) != 0;
             for (int i = 0; i < 2; i++) {
@@ -449,27 +481,28 @@ static struct alloc *buddy_used(char *pool, size_t bytes, uint32_t unit_bytes) {
     return a;
 }
 
-/* Each flipped bit before state[], and in links, is found. */
+/* Each flipped bit before state[], and in links, is found; but in the link that ends all lists. */
 START_TEST(test_flipped_bits) {
     uint32_t unit_bytes = _i == 0 ? 16 : PAGE_BYTES;
     size_t pool_bytes = pool_bytes_for(45, unit_bytes);
     char *pool = aligned_memory(pool_bytes, 65536, 0);
     struct alloc *a = buddy_used(pool, pool_bytes, unit_bytes);
-    size_t control = offsetof(struct alloc, head) + sizeof(uint32_t) * (floor_log2(a->units) + 1);
-    for (size_t bit = 0; bit < control * 8; bit++) {
-        ((char *)a)[bit / 8] ^= (char)(1 << bit % 8);
-        EXPECT(buddy_check(a) != NULL);
-        ((char *)a)[bit / 8] ^= (char)(1 << bit % 8);
+    char *control = (char *)a - heads_bytes(a->units);
+    for (size_t bit = 0; bit < (heads_bytes(a->units) + sizeof(*a)) * 8; bit++) {
+        control[bit / 8] ^= (char)(1 << bit % 8);
+        bool ends_lists = (int32_t *)(void *)control + bit / 32 == &link_at(a, LIST_END)->prev;
+        EXPECT((buddy_check(a) == NULL) == ends_lists);
+        control[bit / 8] ^= (char)(1 << bit % 8);
     }
     for (uint32_t unit = 0; unit < a->units; unit++) {
-        struct link *link = link_of(a, unit);
+        struct link *link = link_at(a, unit_ref(a, unit, a->unit_log));
         for (uint32_t bit = 0; bit < 32 && state_is_free(states_of(a)[unit]); bit++) {
-            link->next ^= 1u << bit;
+            link->next ^= (int32_t)(1u << bit);
             EXPECT(buddy_check(a) != NULL);
-            link->next ^= 1u << bit;
-            link->prev ^= 1u << bit;
+            link->next ^= (int32_t)(1u << bit);
+            link->prev ^= (int32_t)(1u << bit);
             EXPECT(buddy_check(a) != NULL);
-            link->prev ^= 1u << bit;
+            link->prev ^= (int32_t)(1u << bit);
         }
     }
     EXPECT(buddy_check(a) == NULL);
@@ -480,9 +513,9 @@ END_TEST
 START_TEST(test_unjoined_buddies) {
     char *pool = aligned_memory(pool_bytes_for(64, 16), 65536, 0);
     struct alloc *a = buddy_new(pool, pool_bytes_for(64, 16), 16);
-    uint32_t unit = piece_pop(view_of(a), 6);
-    piece_insert(view_of(a), unit, 5);
-    piece_insert(view_of(a), unit + 32, 5);
+    piece_remove(view_of(a), 0, 6);
+    piece_insert(view_of(a), 0, 5);
+    piece_insert(view_of(a), 32, 5);
     EXPECT(strcmp(buddy_check(a), "state: two free buddies were not joined") == 0);
 }
 END_TEST
@@ -498,7 +531,7 @@ START_TEST(test_random_damage) {
     pool -= slack;
     pool_bytes += slack;
     struct alloc *a = buddy_used(pool, pool_bytes, unit_bytes);
-    size_t units_bytes = a->span;
+    size_t units_bytes = a->units * (size_t)unit_bytes;
     char *sound = malloc(pool_bytes);
     EXPECT(sound != NULL);
     memcpy(sound, pool, pool_bytes);
@@ -528,11 +561,12 @@ int main(void) {
     TCase *cases = tcase_create("white box");
     tcase_set_timeout(cases, 120);
     tcase_add_test(cases, test_logarithms);
-    tcase_add_test(cases, test_piece_order);
+    tcase_add_test(cases, test_units_of_requests);
+    tcase_add_test(cases, test_marks);
     tcase_add_test(cases, test_geometry_is_largest);
     tcase_add_test(cases, test_impossible_units);
     tcase_add_loop_test(cases, test_every_sequence, 0, 5);
-    tcase_add_loop_test(cases, test_soak, 0, 12);
+    tcase_add_loop_test(cases, test_soak, 0, 16);
     tcase_add_test(cases, test_place_does_not_matter);
     tcase_add_test(cases, test_pages_untouched);
     tcase_add_test(cases, test_resize_in_place);

@@ -49,7 +49,7 @@ static void cases_of(const struct alloc_ops *ops, bool own) {
         case_add(ops, 40, own);
         case_add(ops, 1000, own);
     }
-    if (ops->caps & ALLOC_CAP_PAGES) {
+    if (ops->caps & ALLOC_CAP_BLOCK_SIZES) {
         case_add(ops, 64, own);
         case_add(ops, 4096, own);
     }

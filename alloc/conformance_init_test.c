@@ -96,7 +96,7 @@ START_TEST(impossible_block_sizes_are_refused) {
         struct alloc_cfg cfg = {.block_bytes = larger_than_pool[i]};
         assert_refused(subject, &arena, RIG_POOL_BYTES, &cfg, before);
     }
-    for (size_t i = 0; i < 10 && subject->ops->caps & ALLOC_CAP_PAGES; i++) {
+    for (size_t i = 0; i < 10 && subject->ops->caps & ALLOC_CAP_BLOCK_SIZES; i++) {
         struct alloc_cfg cfg = {.block_bytes = no_page_size[i]};
         assert_refused(subject, &arena, RIG_POOL_BYTES, &cfg, before);
     }
@@ -182,7 +182,7 @@ static void rig_vary(struct rig *rig, enum variation variation) {
         cfg = cfg->block_bytes == 0 ? NULL : cfg;
         break;
     case CFG_NOISE: /* block_bytes is ignored by all that do not ask for it */
-        cfg = rig_has(rig, ALLOC_CAP_FIXED_SIZE | ALLOC_CAP_PAGES) ? cfg : &noise;
+        cfg = rig_has(rig, ALLOC_CAP_FIXED_SIZE | ALLOC_CAP_BLOCK_SIZES) ? cfg : &noise;
         break;
     case CFG_ZEROED:
         arena_soil(&rig->arena, ARENA_ZEROS, 0);

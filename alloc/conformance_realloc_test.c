@@ -157,7 +157,7 @@ START_TEST(grows_into_free_neighbours) {
         return;
     }
     if (conformance_cases[_i].own && rig_has(&rig, ALLOC_CAP_COALESCES) &&
-        !rig_has(&rig, ALLOC_CAP_PAGES | ALLOC_CAP_FIXED_SIZE)) {
+        !rig_has(&rig, ALLOC_CAP_BLOCK_SIZES | ALLOC_CAP_PAGES | ALLOC_CAP_FIXED_SIZE)) {
         assert_grows(&rig, FORWARDS);
         assert_grows(&rig, BACKWARDS);
         assert_grows(&rig, FORWARDS | BACKWARDS);

@@ -130,7 +130,8 @@ END_TEST
 START_TEST(own_allocators_by_brute_force) {
     size_t count;
     const struct alloc_ops *ops = alloc_registry(&count)[_i];
-    struct trace trace = test_trace_load("gen:embedded:4:2000");
+    bool pages = (ops->caps & ALLOC_CAP_PAGES) != 0;
+    struct trace trace = test_trace_load(pages ? "gen:pages:4:2000" : "gen:embedded:4:2000");
     struct stage stage;
     struct stage_memory memory;
     struct fit fit;

@@ -192,7 +192,8 @@ END_TEST
 START_TEST(exact_figures_repeat) {
     size_t count;
     const struct alloc_ops *ops = alloc_registry(&count)[_i];
-    struct trace trace = test_trace_load("gen:embedded:5:6000");
+    bool pages = (ops->caps & ALLOC_CAP_PAGES) != 0;
+    struct trace trace = test_trace_load(pages ? "gen:pages:5:6000" : "gen:embedded:5:6000");
     struct exact *exact = calloc(2, sizeof *exact);
     void *hole = malloc((size_t)3 << 20); /* moves the second mapping */
     exact_measure(ops, &trace, REPLAY_TOUCH_WHOLE, NULL, &exact[0]);

@@ -34,7 +34,7 @@ struct micro_case {
 static struct micro_case *all_cases;
 
 static const char *micro_unfit(const struct alloc_ops *ops, const struct micro *micro) {
-    bool one_size = (ops->caps & ALLOC_CAP_FIXED_SIZE) != 0;
+    bool one_size = (ops->caps & (ALLOC_CAP_FIXED_SIZE | ALLOC_CAP_PAGES)) != 0;
     if ((ops->caps & ALLOC_CAP_FREES) == 0) {
         return "never frees";
     }

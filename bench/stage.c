@@ -16,6 +16,7 @@ enum {
     FIXED_POOL_OVERHEAD = 4096,
     KEPT_POOL_MAX = 256 << 20, /* for allocators that never free */
     KEPT_BLOCK_OVERHEAD = 32,
+    PAGE_BYTES = 4096,
 };
 
 bool stage_poolless(const struct alloc_ops *ops) {
@@ -73,6 +74,25 @@ static bool fixed_plan_make(const struct trace *trace, struct stage_plan *plan,
     return true;
 }
 
+/* The most bytes live at once if every request takes whole pages; UINT64_MAX when memory is out. */
+static uint64_t peak_in_pages(const struct trace *trace) {
+    uint64_t *held = calloc((size_t)trace->counts.slots + 1, sizeof *held);
+    uint64_t live = 0;
+    uint64_t peak = held == NULL ? UINT64_MAX : 0;
+    for (size_t i = 0; held != NULL && i < trace->op_count; i++) {
+        const struct op *op = &trace->ops[i];
+        live -= held[op->slot];
+        held[op->slot] = 0;
+        if (op->kind != OP_FREE && op->bytes <= STAGE_POOL_MAX) {
+            held[op->slot] = round_up((size_t)op->bytes + (op->bytes == 0), PAGE_BYTES);
+        }
+        live += held[op->slot];
+        peak = live > peak ? live : peak;
+    }
+    free(held);
+    return peak;
+}
+
 /* What an allocator that never frees needs: every block ever, with room for header and rounding. */
 static uint64_t kept_bytes(const struct trace *trace) {
     return trace->counts.total_bytes + trace->counts.ops * KEPT_BLOCK_OVERHEAD + STAGE_ALIGN;
@@ -94,6 +114,15 @@ bool stage_plan_make(const struct alloc_ops *ops, const struct trace *trace,
         most = ops->pool_max;
     }
     uint64_t peak = trace->counts.peak_live_bytes;
+    if ((ops->caps & ALLOC_CAP_PAGES) != 0) {
+        uint64_t pages = peak_in_pages(trace);
+        if (pages / 2 > peak) {
+            (void)snprintf(why_not, STAGE_WHY_BYTES,
+                           "hands out pages, and most requests are far smaller than one");
+            return false;
+        }
+        peak = pages;
+    }
     uint64_t least = frees ? peak + peak / 8 : kept_bytes(trace);
     if (least < peak || least > most) {
         (void)snprintf(why_not, STAGE_WHY_BYTES,

@@ -8,10 +8,10 @@
  *
  *   general       4 x the trace's peak live bytes + 1 MiB, but no more than pool_max; when the peak
  *                 and an eighth of it do not fit below that, the pair is not measured
- *   FIXED_SIZE    block_bytes is the least multiple of 8 that serves 99 % of the requests (the rest
- *                 is refused), the pool holds as many blocks as ever live at once
- *   not FREES     all the trace ever asks for, up to 256 MiB
- *   POOLLESS      none
+ *   PAGES         as general, each request counted in whole pages; where that is more than twice
+ * the bytes asked for, the pair is not measured FIXED_SIZE    block_bytes is the least multiple of
+ * 8 that serves 99 % of the requests (the rest is refused), the pool holds as many blocks as ever
+ * live at once not FREES     all the trace ever asks for, up to 256 MiB POOLLESS      none
  */
 #ifndef HEAPRIG_STAGE_H
 #define HEAPRIG_STAGE_H
@@ -33,7 +33,7 @@ struct stage_plan {
 };
 
 /* False when the allocator cannot serve the trace; why_not (stage_why_bytes) then says so. O(ops)
- * for FIXED_SIZE, else O(1). refusal_bytes is filled in by stage_probe(). */
+ * for FIXED_SIZE and PAGES, else O(1). refusal_bytes is filled in by stage_probe(). */
 enum { STAGE_WHY_BYTES = 128 };
 bool stage_plan_make(const struct alloc_ops *ops, const struct trace *trace,
                      struct stage_plan *plan, char why_not[STAGE_WHY_BYTES]);

@@ -115,7 +115,7 @@ tree_test() {
         's/return \(request - 1\) \/ 8 \+ 1;/return (request - 1) \/ 8 + 1 + (request > 8 \&\& request < RUNS_BYTES_MAX - 8);/' \
         memory,pools 'tlsf_frugal|tlsf_fast' 'tlsf|bestfit|bestfit_little|buddy|membox|bump' "$space"
     fault "a size class off by one: buddy's order" alloc/buddy.c \
-        's/uint32_t wanted = ceil_log2\(units\);/uint32_t wanted = ceil_log2(units) + 1;/' \
+        's/uint32_t wanted = order_for\(bytes, UNIT_LOG_MIN\);/uint32_t wanted = order_for(bytes, UNIT_LOG_MIN) + 1;/' \
         memory,pools buddy "$heaps|membox|bump" "$space"
     fault "a lost coalesce: no joining backwards at the wilderness" alloc/heap_ops.h \
         's/^    if \(\(header & HEAP_PREV_FREE\) != 0\) \{/    if ((header \& HEAP_PREV_FREE) != 0 \&\& b + bytes != h->top) {/' \
@@ -123,8 +123,8 @@ tree_test() {
     fault "a lost coalesce: blocks of 48 bytes are not joined backwards" alloc/heap_ops.h \
         's/^    if \(\(header & HEAP_PREV_FREE\) != 0\) \{/    if ((header \& HEAP_PREV_FREE) != 0 \&\& bytes != 48) {/' \
         memory,pools "$heaps" 'buddy|membox|bump' "$space|frag_mean|frag_unusable"
-    fault "a lost coalesce: buddies of order 4 stay apart" alloc/buddy.c \
-        's/while \(buddy < units && /while (order != 4 \&\& buddy < units \&\& /' \
+    fault "a lost coalesce: buddies of order 4 stay apart" alloc/buddy_pieces.h \
+        's/while \(v.states\[buddy\] == /while (size != 16 \&\& v.states[buddy] == /' \
         memory,pools buddy "$heaps|membox|bump" "$space"
     fault "a header 4 bytes larger" alloc/heap_layout.h \
         's/\(request \+ HEAP_HEADER_BYTES \+ 7\)/(request + 4 + HEAP_HEADER_BYTES + 7)/' \
@@ -132,7 +132,7 @@ tree_test() {
     fault "a loop in free of the boundary-tag heaps" alloc/heap_ops.h \
         "/^HEAP_HOT enum alloc_status heap_free\\(/s/\$/ $spin/" \
         instructions "$heaps" 'buddy|membox|bump' 'free_mean|free_p999|free_max'
-    fault "a loop in free of buddy" alloc/buddy.c "/^static enum alloc_status buddy_free\\(/s/\$/ $spin/" \
+    fault "a loop in free of buddy" alloc/buddy.c "/^enum alloc_status buddy_free\\(/s/\$/ $spin/" \
         instructions buddy "$heaps|membox|bump" 'free_mean|free_p999|free_max'
     fault "a loop in free of membox" alloc/membox.c "/^static enum alloc_status membox_free\\(/s/\$/ $spin/" \
         instructions membox "$heaps|buddy|bump" 'free_mean|free_p999|free_max'
