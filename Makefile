@@ -125,6 +125,7 @@ $(programs): $(B)/%: $(B)/bench/%_main.o $(B)/libheaprig.a $(BASELINE_A)
 
 # What is loaded into other programs: NAME_preload.c and what it is made of, in NAME_preload_parts.
 malloc_preload_parts := $(filter alloc/%,$(library_c)) bench/malloc_pool.c trace/problem.c
+afl_preload_parts    := fuzz/program.c fuzz/program_mutate.c fuzz/random_ops.c
 pic_flags = $(filter-out -fsanitize=%,$(compile_flags)) -fPIC -fvisibility=hidden
 
 # malloc_pool.h says why slots are shifted there.
@@ -191,18 +192,7 @@ tidy:
 	@tools/tidy.sh
 
 # ---- fuzzing ----
-# A build of its own: make ENGINE=libfuzzer SAN=address build/libfuzzer/address/fuzz_tlsf
-own_allocators := $(shell sed -n 's/^X(\(.*\))$$/\1/p' alloc/alloc_list.h)
-alloc_targets  := $(addprefix $(B)/fuzz_,$(own_allocators))
-
-$(B)/fuzz/alloc_target_%.o: fuzz/alloc_target.c | $(deps_ok)
-	@mkdir -p $(@D)
-	echo '  cc    $@'
-	$(CC) $(compile_flags) -DTARGET=$* -MMD -MP -c $< -o $@
-
-$(alloc_targets): $(B)/fuzz_%: $(B)/fuzz/alloc_target_%.o $(B)/libheaprig.a $(BASELINE_A)
-	echo '  link  $@'
-	$(CC) $(link_flags) -fsanitize=fuzzer $^ $(libs) -o $@
+include fuzz/fuzz.mk
 
 ## make fuzz-speed   programs a second that the oracle judges, engine left out
 .PHONY: fuzz-speed

@@ -2,16 +2,23 @@
  *
  * alloc_target.c - the fuzz target of one allocator, for libFuzzer and AFL++ alike
  *
- * Built once per allocator with -DTARGET=NAME; with -DTARGET_PLUGIN for the allocator that is
- * linked in as `heaprig_allocator`. What a program found is said in words before the engine keeps
- * its bytes. HEAPRIG_AUDIT=N makes an audit of the whole heap every N ops (0: at the end only).
+ * Built once per allocator with -DTARGET=NAME; with -DTARGET_PLUGIN for the shared object that
+ * HEAPRIG_PLUGIN names. What a program found is said in words before the engine keeps its bytes.
+ *
+ *   HEAPRIG_AUDIT=N    an audit of the whole heap every N ops (0: at the end only)
+ *   HEAPRIG_CHECK=0    without the allocator's own check()
+ *   HEAPRIG_LAST=FILE  the program under way stands there, for a plug-in that ends the process
  */
+#include "../bench/subject.h"
+#include "fence.h"
 #include "program.h"
 #include "runner.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TEXT_OF(name) #name
 #define TEXT(name)    TEXT_OF(name)
@@ -26,10 +33,19 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *data, size_t size, const uint8_t
 /* Coverage of states, beside that of code: libFuzzer watches this section. */
 __attribute__((section("__libfuzzer_extra_counters"))) static uint8_t features[RUNNER_FEATURES];
 
+static _Noreturn void setup_fail(const char *what) {
+    fprintf(stderr, "heaprig: %s\n", what);
+    exit(2);
+}
+
 static const struct alloc_ops *target_table(void) {
 #ifdef TARGET_PLUGIN
-    extern const struct alloc_ops heaprig_allocator;
-    return &heaprig_allocator;
+    struct problem problem;
+    const char *path = getenv("HEAPRIG_PLUGIN");
+    const struct alloc_ops *ops =
+        path != NULL ? subject_find(path, &problem)
+                     : (problem_set(&problem, "HEAPRIG_PLUGIN: not set, expected a path"), NULL);
+    return ops != NULL ? ops : (setup_fail(problem.text), NULL);
 #else
     return alloc_find(TEXT(TARGET));
 #endif
@@ -39,7 +55,7 @@ static const struct alloc_ops *target_ops(void) {
     static struct alloc_ops ops;
     if (ops.name == NULL) {
         const char *check = getenv("HEAPRIG_CHECK");
-        ops = *target_table();
+        ops = *fence_ops(target_table());
         ops.check = check != NULL && strcmp(check, "0") == 0 ? NULL : ops.check;
     }
     return &ops;
@@ -56,15 +72,27 @@ static struct runner *target_runner(void) {
                                                  audit_every == 1 ? 0 : CONTENT_CAP_BYTES};
         runner = runner_new(&config);
         if (runner == NULL) {
-            fputs("heaprig: out of memory\n", stderr);
-            exit(2);
+            setup_fail("out of memory");
         }
     }
     return runner;
 }
 
+static void last_note(const uint8_t *data, size_t size) {
+    static int file = -2;
+    if (file == -2) {
+        const char *path = getenv("HEAPRIG_LAST");
+        file = path != NULL ? open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666) : -1;
+    }
+    if (file >= 0 && (pwrite(file, data, size, 0) < 0 || ftruncate(file, (off_t)size) != 0)) {
+        setup_fail("HEAPRIG_LAST: cannot be written");
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct runner *runner = target_runner();
+    last_note(data, size);
+    fence_reset();
     const char *verdict = runner_program(runner, data, size);
     if (verdict != NULL) {
         fprintf(stderr, "heaprig: %s: %s\n", target_ops()->name, verdict);

@@ -12,8 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PROGRAM_BYTES_MAX = PROGRAM_SETUP_BYTES + PROGRAM_RECORDS_MAX * PROGRAM_RECORD_BYTES };
-
 /* What the two processes share: the order, and how it went. */
 struct shared {
     size_t program_bytes; /* of `program`; 0: run the script */

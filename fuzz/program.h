@@ -35,6 +35,7 @@ enum {
     PROGRAM_SETUP_BYTES = 4,
     PROGRAM_RECORD_BYTES = 4,
     PROGRAM_RECORDS_MAX = 256, /* further ones are ignored */
+    PROGRAM_BYTES_MAX = PROGRAM_SETUP_BYTES + PROGRAM_RECORDS_MAX * PROGRAM_RECORD_BYTES,
     /* tlsf_fast gives a run 1/128 of the pool: here they have up to four granules */
     PROGRAM_POOL_LARGE = 260 * 1024,
     PROGRAM_POOL_MAX = PROGRAM_POOL_LARGE + 15,

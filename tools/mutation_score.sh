@@ -36,7 +36,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$out"
 export HEAPRIG_CHECK=$check AFL_SKIP_CPUFREQ=1 AFL_NO_UI=1 AFL_NO_AFFINITY=1 AFL_BENCH_UNTIL_CRASH=1 \
-    AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 ASAN_OPTIONS=detect_leaks=0
+    AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 \
+    AFL_CUSTOM_MUTATOR_LIBRARY=$PWD/build/libheaprig_afl.so AFL_CUSTOM_MUTATOR_ONLY=1
 cflags="-std=c11 -D_GNU_SOURCE -O2 -g -ffreestanding -w" # no ALLOC_ASSERTS: the oracle has to find them
 libs="build/libheaprig.a -lzstd -ljansson -lsmartcols -lmd -ldl -lpthread -lm"
 

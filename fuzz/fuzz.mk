@@ -1,0 +1,71 @@
+# fuzz.mk - fuzz targets: build/fuzz/FLAVOUR/TARGET. Part of the Makefile.
+#
+# A target is an own allocator (fuzz/alloc_target.c), `plugin` (the same for the shared object that
+# HEAPRIG_PLUGIN names), or NAME for a fuzz/NAME_target.c. A flavour is an engine and a sanitizer.
+# The engine watches alloc/, trace/ and the plug-in; the harness is left out, since its branches tell
+# nothing about an allocator and cost time.
+
+own_allocators := $(shell sed -n 's/^X(\(.*\))$$/\1/p' alloc/alloc_list.h)
+alloc_targets  := $(own_allocators) plugin
+other_targets  := $(patsubst fuzz/%_target.c,%,$(filter-out fuzz/alloc_target.c,$(wildcard fuzz/*_target.c)))
+fuzz_targets   := $(own_allocators) $(other_targets)
+
+fuzz_library_c := $(filter alloc/% trace/% fuzz/%,$(library_c)) bench/marks.c bench/replay.c
+plugin_c       := $(filter bench/baseline_% bench/decorator_%,$(library_c)) bench/subject.c
+fuzz_flags     := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -g $(WARN) -DALLOC_ASSERTS -fno-omit-frame-pointer
+
+# Compiler of what is watched, its flags, and those of everything.
+watch_cc_libfuzzer := clang
+watch_libfuzzer    := -fsanitize=fuzzer-no-link
+watch_cc_afl       := AFL_QUIET=1 afl-clang-fast
+watch_afl          :=
+sanitize_plain     :=
+sanitize_undefined := -fsanitize=undefined -fno-sanitize-recover=undefined
+# fence.h says what the two kinds of AddressSanitizer are.
+sanitize_address   := -fsanitize=address -DFENCE_METADATA
+sanitize_client    := -fsanitize=address -DFENCE_CLIENT
+sanitize_cmplog    :=
+# 32 bits, beside a cross compiler: no gcc-multilib, see tools/deps.sh
+sanitize_m32       := -m32 -msse2 -isystem /usr/include/x86_64-linux-gnu -ffunction-sections
+link_m32           := -Wl,--gc-sections
+libs_m32           := -lm
+
+# $(1) flavour, $(2) engine, $(3) sanitizer
+define fuzz_flavour
+build/fuzz/$(1)/%.o: fuzz_cc := clang $(fuzz_flags) $(sanitize_$(3))
+build/fuzz/$(1)/alloc/%.o build/fuzz/$(1)/trace/%.o: fuzz_cc := $(if $(filter cmplog,$(3)),AFL_LLVM_CMPLOG=1) \
+    $(watch_cc_$(2)) $(fuzz_flags) $(watch_$(2)) $(sanitize_$(3))
+build/fuzz/$(1)/alloc/%.o: fuzz_cc += -ffreestanding $(if $(filter client,$(3)),-fno-sanitize=address)
+build/fuzz/$(1)/%.o: %.c | build/.deps-fuzz
+	@mkdir -p $$(@D)
+	echo '  fuzz  $$@'
+	$$(fuzz_cc) -MMD -MP -c $$< -o $$@
+
+build/fuzz/$(1)/fuzz/alloc_target_%.o: fuzz/alloc_target.c | build/.deps-fuzz
+	@mkdir -p $$(@D)
+	$$(fuzz_cc) $$(if $$(filter plugin,$$*),-DTARGET_PLUGIN,-DTARGET=$$*) -MMD -MP -c $$< -o $$@
+
+build/fuzz/$(1)/libheaprig.a: $(patsubst %.c,build/fuzz/$(1)/%.o,$(fuzz_library_c) $(if $(filter m32,$(3)),,$(plugin_c)))
+	@rm -f $$@
+	ar rcs $$@ $$^
+
+$(addprefix build/fuzz/$(1)/,$(alloc_targets)): build/fuzz/$(1)/%: build/fuzz/$(1)/fuzz/alloc_target_%.o
+$(addprefix build/fuzz/$(1)/,$(other_targets)): build/fuzz/$(1)/%: build/fuzz/$(1)/fuzz/%_target.o
+$(addprefix build/fuzz/$(1)/,$(alloc_targets) $(other_targets)): build/fuzz/$(1)/libheaprig.a $(if $(filter m32,$(3)),,$(BASELINE_A))
+	echo '  link  $$@'
+	$(watch_cc_$(2)) $(sanitize_$(3)) $(or $(link_$(3)),-rdynamic) -fsanitize=fuzzer $$(filter %.o,$$^) $$(filter %.a,$$^) $(or $(libs_$(3)),$(libs)) -o $$@
+
+# A plug-in's source with what this engine watches by.
+build/fuzz/$(1)/plugin.so: $(PLUGIN) alloc/alloc.h | build/.deps-fuzz
+	@mkdir -p $$(@D)
+	$(watch_cc_$(2)) -O2 -g $(watch_$(2)) $(filter-out -D%,$(sanitize_$(3))) -Ialloc -fPIC -shared $$< -o $$@
+
+.PHONY: fuzz-$(1)
+fuzz-$(1): $(addprefix build/fuzz/$(1)/,$(if $(filter m32,$(3)),$(own_allocators),$(fuzz_targets)))
+-include $(patsubst %.c,build/fuzz/$(1)/%.d,$(fuzz_library_c) $(plugin_c)) $(wildcard build/fuzz/$(1)/fuzz/*_target*.d)
+endef
+
+flavours := libfuzzer libfuzzer-address libfuzzer-client libfuzzer-undefined libfuzzer-m32 \
+            afl afl-address afl-undefined afl-cmplog
+$(foreach flavour,$(flavours),$(eval $(call fuzz_flavour,$(flavour),$(firstword $(subst -, ,$(flavour))),$(or \
+    $(word 2,$(subst -, ,$(flavour))),plain))))
