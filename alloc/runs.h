@@ -376,11 +376,13 @@ HEAP_HOT void block_release(struct heap *h, uint32_t b) {
     block_give(&RUNS_INDEX, h, b, bytes);
 }
 
-/* Makes an empty run a block like any other. */
+/* Makes an empty run a block like any other. The link before its first slot must not be taken for
+ * that slot's header, should it be freed once more. */
 static inline void run_forget(struct runs *r, uint32_t run) {
     uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
     ALLOC_ASSERT(run_bits(r, run) == RUN_EMPTY);
     run_unlink(r, class, run);
+    run_link_set(r, run, RUN_PREV, HEAP_FREE);
     run_map(r, run, class, 0, 0);
     r->blocks--;
 }

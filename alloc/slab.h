@@ -256,8 +256,11 @@ static inline bool slab_bucket_open(const struct alloc_ops *inner, struct slab *
     return true;
 }
 
+/* The link before the first slot must not be taken for that slot's header, should it be freed once
+ * more: as a size it is impossible. */
 static inline void slab_bucket_release(const struct alloc_ops *inner, struct slab *s, uint32_t at) {
     *slab_entry(s, at) = 0;
+    slab_bucket_at(s, at)->prev = UINT32_MAX;
     enum alloc_status status = inner->free(slab_heap(s), slab_bucket_at(s, at));
     ALLOC_ASSERT(status == ALLOC_OK);
     (void)status;
