@@ -139,7 +139,7 @@ static bool input_run(const struct options *options, const struct alloc_ops *ops
     if (from_file && is_program(&file)) {
         *judge = judge_new(&config, problem);
         fine = *judge != NULL && judge_program(*judge, file.bytes, file.count, outcome, problem) &&
-               (script_open(script, judge_last(*judge)->op_count + 1,
+               (script_open(script, judge_last(*judge)->op_count + PROGRAM_SLOTS,
                             judge_last(*judge)->extra_count) ||
                 problem_set(problem, "out of memory"));
         if (fine) {

@@ -10,13 +10,26 @@ struct work {
     struct minimize *how;
     struct script *best;
     struct script next;
-    uint8_t *slot_full; /* for mending; slot_count entries */
+    uint8_t *slot_full;   /* for mending; slot_count entries */
+    uint32_t *slot_names; /* likewise: new names, from 1 on */
     uint32_t slot_count;
     struct problem *problem;
     bool failed; /* no process or memory */
 };
 
 /* ---- candidates ---- */
+
+/* Numbers slots in order of their first op, as reading the written script will: the frees at a
+ * run's end go by these numbers. */
+static void next_name(struct work *work) {
+    uint32_t count = 0;
+    memset(work->slot_names, 0, work->slot_count * sizeof *work->slot_names);
+    for (uint32_t i = 0; i < work->next.op_count; i++) {
+        uint32_t *name = &work->slot_names[work->next.ops[i].slot];
+        *name = *name == 0 ? ++count : *name;
+        work->next.ops[i].slot = *name - 1;
+    }
+}
 
 /* Makes `next` a valid trace: a free of an empty slot goes, a realloc of one is an alloc, an alloc
  * into a full one a realloc. Extras keep their place. */
@@ -55,6 +68,7 @@ static bool next_try(struct work *work) {
         return false;
     }
     next_mend(work);
+    next_name(work);
     if (work->failed || work->next.op_count == 0 ||
         !judge_script(work->how->judge, &work->next, &outcome, work->problem)) {
         work->failed |= work->next.op_count != 0;
@@ -146,40 +160,47 @@ static bool pairs_shrink(struct work *work) {
 
 /* ---- steps whose blocks leave room behind ---- */
 
-/* Moves misuse that comes after `ops` ops down by `bytes`. */
-static void misuse_shift(struct script *script, uint32_t ops, uint64_t bytes) {
+/* Moves misuse that comes after `ops` ops by so many bytes, up or down. */
+static void misuse_shift(struct script *script, uint32_t ops, int64_t bytes) {
     for (uint32_t i = 0; i < script->extra_count; i++) {
         struct script_extra *extra = &script->extras[i];
         if (extra->kind != SCRIPT_REGION && extra->after >= ops) {
-            extra->offset -= (int64_t)bytes;
+            extra->offset += bytes;
         }
     }
 }
 
-/* What blocks of such a request may take from the pool: with a header, without, or a power of two.
- */
-enum { EXTENTS = 3 };
+/* What the block of such a request may take from the pool: with a header of 4 bytes and at least
+ * 16, without one, or a power of two. */
+enum { HEADER, NO_HEADER, POWER, EXTENTS };
 
-static uint64_t block_extent(uint64_t bytes, size_t which) {
-    if (which < 2) {
-        return (bytes + (which == 0 ? 4 : 0) + 7) / 8 * 8;
+static uint64_t block_extent(uint64_t bytes, int how) {
+    uint64_t extent = (bytes + (how == HEADER ? 4 : 0) + 7) / 8 * 8;
+    if (how == HEADER && extent < 16) {
+        return 16;
     }
-    uint64_t power = 16;
-    while (power < bytes && power < SCRIPT_POOL_MAX) {
-        power *= 2;
+    if (how == POWER) {
+        for (extent = 16; extent < bytes;) {
+            extent *= 2;
+        }
     }
-    return power;
+    return extent;
 }
 
-/* Leaves out op `i`, an alloc, and closes the room of its block: what comes behind it, misuse
- * above all, moves down. Or the op before grows to take that room. */
-static bool room_close(struct work *work, uint32_t i, uint64_t extent, bool fill) {
+/* What becomes of the room of a block: what lies behind moves down, or before it up, or the op
+ * before takes it. */
+enum { DOWN, UP, FILL, CLOSINGS };
+
+/* Leaves out op `i`, an alloc, and closes the room of its block. */
+static bool room_close(struct work *work, uint32_t i, int how, int closing) {
     struct script *next = &work->next;
+    int64_t extent = (int64_t)block_extent(work->best->ops[i].bytes, how);
     script_copy(next, work->best);
-    if (fill) {
-        next->ops[i - 1].bytes += extent;
+    if (closing == FILL) {
+        uint64_t *bytes = &next->ops[i - 1].bytes;
+        *bytes = block_extent(*bytes, how) + (uint64_t)extent - (how == HEADER ? 4 : 0);
     } else {
-        misuse_shift(next, i + 1, extent);
+        misuse_shift(next, i + 1, closing == DOWN ? -extent : extent);
     }
     memmove(&next->ops[i], &next->ops[i + 1], (next->op_count - i - 1) * sizeof *next->ops);
     next->op_count--;
@@ -189,17 +210,21 @@ static bool room_close(struct work *work, uint32_t i, uint64_t extent, bool fill
     return next_try(work);
 }
 
+static bool has_room(const struct op *op) {
+    return op->kind == OP_ALLOC && op->bytes <= SCRIPT_POOL_MAX;
+}
+
 static bool rooms_shrink(struct work *work) {
     bool shrunk = false;
     for (uint32_t i = work->best->op_count; i > 0 && !work->failed;) {
         i--;
-        const struct op op = work->best->ops[i];
-        bool fills = i > 0 && work->best->ops[i - 1].kind == OP_ALLOC;
-        bool gone = op.kind != OP_ALLOC || op.bytes > SCRIPT_POOL_MAX;
-        for (size_t which = 0; which < EXTENTS && !gone && !work->failed; which++) {
-            uint64_t extent = block_extent(op.bytes, which);
-            gone = (work->best->extra_count > 0 && room_close(work, i, extent, false)) ||
-                   (fills && room_close(work, i, extent, true));
+        const struct op *ops = work->best->ops;
+        bool gone = !has_room(&ops[i]);
+        bool fills = i > 0 && has_room(&ops[i - 1]);
+        for (int try = 0; try < EXTENTS * CLOSINGS && !gone && !work->failed; try++) {
+            int closing = try % CLOSINGS;
+            bool applies = closing == FILL ? fills : work->best->extra_count > 0;
+            gone = applies && room_close(work, i, try / CLOSINGS, closing);
             shrunk |= gone;
         }
     }
@@ -250,7 +275,7 @@ static void set_pool(struct script *script, uint32_t i, uint64_t value) {
 
 /* Misuse does too: of the wilderness, say. */
 static void set_pool_and_misuse(struct script *script, uint32_t i, uint64_t value) {
-    misuse_shift(script, 0, script->setup.pool_bytes - value);
+    misuse_shift(script, 0, (int64_t)value - (int64_t)script->setup.pool_bytes);
     set_pool(script, i, value);
 }
 
@@ -308,18 +333,21 @@ static bool numbers_shrink(struct work *work) {
 
 /* ---- names ---- */
 
-/* Slots are numbered in order of their first op. */
-static void slots_rename(struct work *work) {
-    uint32_t *names = calloc(work->slot_count, sizeof *names);
-    uint32_t count = 0;
-    script_copy(&work->next, work->best);
-    for (uint32_t i = 0; names != NULL && i < work->next.op_count; i++) {
-        uint32_t *name = &names[work->next.ops[i].slot];
-        *name = *name == 0 ? ++count : *name;
-        work->next.ops[i].slot = *name - 1;
+/* Names slots anew. When the order of the frees at the end matters, these become steps. */
+static void names_settle(struct work *work) {
+    struct script *next = &work->next;
+    script_copy(next, work->best);
+    if (next_try(work)) {
+        return;
     }
-    free(names);
-    (void)(names != NULL && next_try(work));
+    script_copy(next, work->best);
+    next_mend(work);
+    for (uint32_t slot = 0; slot < work->slot_count; slot++) {
+        if (work->slot_full[slot] && next->op_count < work->best->op_room) {
+            next->ops[next->op_count++] = (struct op){.kind = OP_FREE, .slot = slot};
+        }
+    }
+    (void)next_try(work);
 }
 
 bool minimize_script(struct minimize *how, struct script *script, struct problem *problem) {
@@ -329,10 +357,14 @@ bool minimize_script(struct minimize *how, struct script *script, struct problem
         work.slot_count = slot >= work.slot_count ? slot + 1 : work.slot_count;
     }
     work.slot_full = calloc(work.slot_count, 1);
-    if (work.slot_full == NULL || !script_open(&work.next, script->op_count, script->extra_count)) {
+    work.slot_names = calloc(work.slot_count, sizeof *work.slot_names);
+    if (work.slot_full == NULL || work.slot_names == NULL ||
+        !script_open(&work.next, script->op_room, script->extra_count)) {
         free(work.slot_full);
+        free(work.slot_names);
         return problem_set(problem, "out of memory");
     }
+    names_settle(&work);
     /* Fewer steps make numbers free to shrink, and the other way round. */
     bool shrunk = true;
     while (shrunk && !work.failed) {
@@ -340,8 +372,8 @@ bool minimize_script(struct minimize *how, struct script *script, struct problem
         shrunk |= rooms_shrink(&work);
         shrunk |= numbers_shrink(&work);
     }
-    slots_rename(&work);
     script_close(&work.next);
     free(work.slot_full);
+    free(work.slot_names);
     return !work.failed;
 }

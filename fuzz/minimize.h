@@ -26,8 +26,10 @@ struct minimize {
     uint64_t runs;     /* candidates run */
 };
 
-/* Shrinks *script in place; it must come to `target`. False and *problem when no process could be
- * made or memory is out; *script is then as small as it was. */
+/* Shrinks *script in place; it must come to `target`. Slots are named anew, and if the order of the
+ * frees at a run's end matters, these are written out, as far as the script has room for them.
+ * False and *problem when no process could be made or memory is out; *script is then as small as it
+ * was. */
 bool minimize_script(struct minimize *how, struct script *script, struct problem *problem);
 
 #endif

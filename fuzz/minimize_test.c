@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* The canary strikes at every 20th chance or so: no script can be shorter than that. */
-enum { BYTES = PROGRAM_SETUP_BYTES + 64 * PROGRAM_RECORD_BYTES, SHORT_OPS = 32 };
+enum { BYTES = PROGRAM_SETUP_BYTES + 64 * PROGRAM_RECORD_BYTES, SHORT_OPS = 16 };
 
 static enum canary_fault fault_under_test;
 
@@ -55,7 +55,8 @@ static struct script failure_find(const struct alloc_ops *ops, struct judge *jud
     }
     ck_assert_msg(outcome->how != JUDGE_SOUND, "%s: nothing found", ops->name);
     struct script script;
-    ck_assert(script_open(&script, judge_last(judge)->op_count, judge_last(judge)->extra_count));
+    ck_assert(script_open(&script, judge_last(judge)->op_count + PROGRAM_SLOTS,
+                          judge_last(judge)->extra_count));
     script_copy(&script, judge_last(judge));
     return script;
 }
@@ -75,6 +76,11 @@ START_TEST(faults_shrink) {
     ck_assert_msg(minimize_script(&how, &script, &problem), "%s", problem.text);
     ck_assert(judge_script(judge, &script, &again, &problem));
     ck_assert_msg(judge_same(&first, &again), "was: %s\nis: %s", first.words, again.words);
+    uint32_t named = 0; /* reading the written script must not rename slots */
+    for (uint32_t i = 0; i < script.op_count; i++) {
+        ck_assert_uint_le(script.ops[i].slot, named);
+        named += script.ops[i].slot == named;
+    }
     ck_assert_msg(script.op_count + script.extra_count <= SHORT_OPS, "%u ops, %u extras: %s",
                   script.op_count, script.extra_count, again.words);
     script_close(&script);
