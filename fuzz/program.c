@@ -126,7 +126,7 @@ static void fill_resolve(const struct record *record, struct program_view *view,
     uint64_t bytes = size_make(record, view);
     for (uint32_t i = 0; i < PROGRAM_SLOTS; i++) {
         uint32_t slot = (record->slot + i) % PROGRAM_SLOTS;
-        if (!view->full[slot] && i <= 4u * record->how + 3) {
+        if (!view->full[slot] && i <= 8u * record->how + 7) {
             op_append(view, script, (struct op){.kind = OP_ALLOC, .slot = slot, .bytes = bytes});
         }
     }

@@ -73,7 +73,7 @@ void runner_free(struct runner *runner) {
 /* Pool, heap and oracle; false when init() refused or memory is out. */
 static bool run_begin(struct runner *runner, const struct script_setup *setup) {
     const struct alloc_ops *ops = runner->config.ops;
-    bool sizes_blocks = (ops->caps & (ALLOC_CAP_FIXED_SIZE | ALLOC_CAP_PAGES)) != 0;
+    bool sizes_blocks = (ops->caps & (ALLOC_CAP_FIXED_SIZE | ALLOC_CAP_BLOCK_SIZES)) != 0;
     const struct alloc_cfg cfg = {.block_bytes = sizes_blocks ? setup->block_bytes : 0};
     assert(setup->pool_bytes <= runner->config.pool_max && setup->misalign < ARENA_ALIGN);
     runner->pool = runner->arena.pool + setup->misalign;
