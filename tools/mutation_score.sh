@@ -5,7 +5,8 @@
 #   --seconds N      after which a run has missed the bug (default: 60)
 #   --jobs N         runs at once (default: one per core)
 #   --only REGEX     only mutants whose line in fuzz/mutants.tsv matches
-#   --no-check       with the allocators' own check() switched off, as for a plug-in that has none
+#   --no-check       with the allocators' own check() switched off, as for a plug-in that has none; kills are
+#                    not minimised then
 #   --plant          only see whether each bug can still be planted
 #   -o FOLDER        table and crashes (default: results/mutation)
 # Each line of fuzz/mutants.tsv is a bug: allocator, file, sed expression that changes one line, what it
@@ -94,9 +95,12 @@ cpu_seconds() {
 
 # engine_run FOLDER ENGINE SEED: runs until the first crash; prints processor seconds and the crash's file, or nothing.
 engine_run() {
-    local work=$1/run.$2.$3 crash=""
+    local work=$1/run.$2.$3 crash="" pool
     mkdir -p "$work/corpus" "$work/out"
-    head -c 36 /dev/zero >"$work/corpus/nothing"
+    for pool in 0 1 2 3 4 5 6 7 8 9 a b c d e f; do # a program of eight allocs for each size of the pool
+        printf "\\x0$pool%b" '\0\0\0' >"$work/corpus/$pool"
+        head -c 32 /dev/zero >>"$work/corpus/$pool"
+    done
     if [ "$2" = libfuzzer ]; then
         (cd "$work" && cpu_seconds took timeout $((seconds + 20)) "$1/libfuzzer" -seed="$3" -timeout=2 \
             -max_total_time="$seconds" -max_len=1028 -artifact_prefix="$work/out/" corpus >"$work/said" 2>&1)
@@ -106,7 +110,9 @@ engine_run() {
             -o out -- "$1/afl" >"$work/said" 2>&1)
         crash=$(find "$work/out" -path '*/crashes/id*' | head -1)
     fi
-    [ -z "$crash" ] || echo "$(cat "$work/took") $crash"
+    [ -n "$crash" ] || return 0
+    [ -s "$crash" ] || printf '\0' >"$crash" # no bytes mean the same as zeros
+    echo "$(cat "$work/took") $crash"
 }
 
 # mutant_judge NUMBER ALLOCATOR FILE SED WORDS: a row for each engine and seed.
@@ -127,17 +133,21 @@ mutant_judge() {
     for engine in ${engines//,/ }; do
         for seed in ${seeds//,/ }; do
             read -r took crash < <(engine_run "$folder" "$engine" "$seed") || { took="" crash=""; }
-            rule=- ops=-
+            rule="" ops=""
             if [ -n "$crash" ]; then
                 if build/heaprig minimize -a "$2" "$crash" >/dev/null 2>&1; then
                     rule="UNMUTATED TOO" took=""
                     cp "$crash" "$out/UNMUTATED.$2.$1.$seed"
                 else
                     cp "$crash" "$out/$1.$engine.$seed"
-                    said=$(timeout 300 build/heaprig minimize -s 1 -r 3000 -a "$folder/mutant.so" "$crash" -o "$out/$1.$engine.$seed.txt" 2>&1) || true
-                    rule=$(sed -n 's/^# [^:]*: op [0-9]*, [^:]*: \([^:]*\):.*/\1/p; s/^# [^:]*: \(crashes.*\|hangs.*\)/\1/p' \
-                        <<<"$said" | head -1)
-                    ops=$(sed -n 's/^heaprig minimize: \([0-9]*\) ops of.*/\1/p' <<<"$said")
+                    rule=$(sed -n 's/^heaprig: [^:]*: op [0-9]*, [^:]*: \([^:]*\):.*/\1/p' "$folder/run.$engine.$seed/said")
+                    if [ $check = 1 ]; then
+                        said=$(timeout 300 build/heaprig minimize -s 1 -r 10000 -a "$folder/mutant.so" "$crash" \
+                            -o "$out/$1.$engine.$seed.txt" 2>&1) || true
+                        rule=$(sed -n 's/^# [^:]*: op [0-9]*, [^:]*: \([^:]*\):.*/\1/p; s/^# [^:]*: \(crashes.*\|hangs.*\)/\1/p' \
+                            <<<"$said" | head -1)
+                        ops=$(sed -n 's/^heaprig minimize: \([0-9]*\) ops of.*/\1/p' <<<"$said")
+                    fi
                 fi
             fi
             printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$engine" "$seed" "${took:--}" "${rule:--}" \
@@ -157,7 +167,7 @@ while IFS=$'\t' read -r allocator file change words; do
 done <fuzz/mutants.tsv
 
 export -f allocator_sources mutant_plant mutant_build mutant_judge engine_run cpu_seconds
-export engines seeds seconds plant_only scratch out cflags libs
+export engines seeds seconds check plant_only scratch out cflags libs
 printf 'mutant\tallocator\tengine\tseed\tseconds\trule\tops\twhat\n' >"$out/runs.tsv.tmp"
 xargs -0 -a "$scratch/mutants" -n 5 -P "$jobs" bash -c 'mutant_judge "$@"' - | tee -a "$out/runs.tsv.tmp" |
     awk -F'\t' '{ printf "\r%d runs", NR > "/dev/stderr" } END { printf "\r" > "/dev/stderr" }'

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # mutation_table.sh RUNS.tsv - the table of a mutation score: a line per mutant and engine, then the sums
+# Seconds are of the processor; ops those of the shortest and the longest minimised kill, the rule that of the shortest.
 set -euo pipefail
 tail -n +2 "$1" | sort -t$'\t' -k1,1n -k3,3 -k5,5g | awk -F'\t' '
 function flush() {
     if (key == "") return
     median = killed ? times[int((killed + 1) / 2)] "" : "-"
-    printf "%-4s %-15s %-10s %d/%d  %7s  %4s  %-34s %s\n", id, allocator, engine, killed, runs, median, ops, rule, what
+    if (least != most) { least = least "-" most }
+    printf "%-4s %-15s %-10s %d/%d  %7s  %5s  %-34s %s\n", id, allocator, engine, killed, runs, median, least, rule, what
     all++
     if (killed == runs) { always++ } else if (killed) { sometimes++ } else { missed++ }
     if (killed) { sum[++kills] = median + 0 }
@@ -13,12 +15,12 @@ function flush() {
 {
     if ($1 FS $3 != key) {
         flush()
-        key = $1 FS $3; id = $1; allocator = $2; engine = $3; what = $8; killed = 0; runs = 0; ops = "-"; rule = "-"
+        key = $1 FS $3; id = $1; allocator = $2; engine = $3; what = $8; killed = 0; runs = 0; least = most = "-"; rule = "-"
     }
     runs++
-    if ($5 != "-") { times[++killed] = $5; if (rule == "-" || $7 < ops) { rule = $6; ops = $7 } }
+    if ($5 != "-") { times[++killed] = $5; if (least == "-" || $7 + 0 < least) { least = $7; rule = $6 }; if (most == "-" || $7 + 0 > most) { most = $7 } }
 }
-BEGIN { printf "%-4s %-15s %-10s %s  %7s  %4s  %-34s %s\n", "#", "allocator", "engine", "kills", "median s", "ops", "rule", "planted" }
+BEGIN { printf "%-4s %-15s %-10s %s  %7s  %5s  %-34s %s\n", "#", "allocator", "engine", "kills", "median s", "ops", "rule", "planted" }
 END {
     flush()
     n = asort_plain(sum, kills)
