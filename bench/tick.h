@@ -2,17 +2,20 @@
  *
  * tick.h - the finest clock of the machine
  *
- * x86: the time stamp counter, fenced so that neither the timed code nor its surroundings slip past
- * the reading. Elsewhere: clock_gettime, a tick is then a nanosecond. Reading the clock twice with
- * nothing between costs tick_overhead() ticks, which every measurement subtracts.
+ * x86 with SSE2: the time stamp counter, fenced so that neither the timed code nor its surroundings
+ * slip past the reading. Elsewhere: clock_gettime, a tick is then a nanosecond. Reading the clock
+ * twice with nothing between costs tick_overhead() ticks, which every measurement subtracts.
  */
 #ifndef HEAPRIG_TICK_H
 #define HEAPRIG_TICK_H
 
 #include <stdint.h>
 #include <time.h>
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__) || (defined(__i386__) && defined(__SSE2__))
 #include <x86intrin.h>
+#define TICK_IS_TSC 1
+#else
+#define TICK_IS_TSC 0
 #endif
 
 static inline uint64_t tick_wall_ns(void) {
@@ -28,7 +31,7 @@ static inline uint64_t tick_cpu_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-#if defined(__x86_64__) || defined(__i386__)
+#if TICK_IS_TSC
 /* All earlier instructions are done before the reading, no later one has begun. */
 static inline uint64_t tick_begin(void) {
     _mm_lfence();
