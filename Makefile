@@ -205,6 +205,13 @@ mutation-score: DEPS += fuzz
 mutation-score: all
 	tools/mutation_score.sh $(SCORE)
 
+## make oss-fuzz-check  the targets as OSS-Fuzz and ClusterFuzzLite build them, by their rules; queues between hosts
+.PHONY: oss-fuzz-check
+oss-fuzz-check: build/.deps-fuzz
+	tools/oss_fuzz_check.sh
+	tools/oss_fuzz_check_test.sh
+	tools/fuzz_sync_test.sh build/oss-fuzz/afl/out/alloc_bestfit
+
 # ---- measuring ----
 ## make bench        replay the corpus on every allocator: tables, results/latest, pictures in plots/out
 .PHONY: bench fit plots

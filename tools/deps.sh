@@ -12,7 +12,7 @@ packages_core="gcc g++ make pkg-config libc6-dev libbenchmark-dev check libjanss
 why_core="compiler, Google Benchmark, tests, JSON, traces, tables, pictures; jemalloc, mimalloc, tcmalloc as baselines"
 packages_arm="gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user"
 why_arm="building for ARMv7 and running it"
-packages_fuzz="clang llvm-14 libclang-rt-14-dev lld-14 afl++
+packages_fuzz="clang llvm-14 libclang-rt-14-dev lld-14 afl++ zip unzip
     lib32gcc-12-dev lib32stdc++-12-dev libc6-dev-i386"
 why_fuzz="coverage-guided fuzzing, in 64 and 32 bits"
 packages_check="clang-format"
