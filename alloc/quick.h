@@ -15,7 +15,7 @@
  *
  * Both are free memory all the same. walk() shows what there would be were they given back:
  * extents, held blocks and free ones that touch. A request that finds nothing else has one extent
- * given back, of those that the first HELD_TRIED held blocks make; largest() counts the same.
+ * given back, of those that the spare and the largest parked block make; largest() counts the same.
  *
  * So that no operation has many to give back, they go one by one: whenever parked bytes exceed a
  * 32nd of the wilderness, an operation of the heap gives one back; and there are never more than
@@ -29,7 +29,7 @@
 enum {
     QUICK_BYTES_MAX = 2048, /* of a parked block */
     QUICK_WILDERNESS = 32,  /* parked bytes are at most this part of it */
-    HELD_TRIED = 2          /* held blocks that a request may have given back */
+    HELD_TRIED = 2          /* the spare and a parked block: what a request may have given back */
 };
 
 _Static_assert((RUNS_PARKED & (RUNS_PARKED - 1)) == 0, "places are found with a mask");
@@ -57,23 +57,28 @@ static inline bool block_is_held(const struct heap *h, uint32_t b) {
 
 /* ---- extents ---- */
 
-/* The spare and the first parked blocks. */
+/* The spare and the largest parked block: no other parked one serves a request that they do not. */
 struct held {
     uint32_t block[HELD_TRIED];
     uint32_t count;
 };
 
-static inline struct held held_first(const struct runs *r) {
+static inline struct held held_tried(const struct runs *r) {
     struct held held = {.count = 0};
     uint32_t run = runs_spare(r);
+    uint32_t largest = 0;
     if (run != 0) {
         held.block[held.count++] = run_block(run);
     }
-    for (uint32_t i = 0; i < RUNS_PARKED && held.count < HELD_TRIED; i++) {
-        if (r->parked[i] != 0) {
-            held.block[held.count++] = r->parked[i];
+    for (uint32_t i = 0; i < RUNS_PARKED; i++) {
+        uint32_t b = r->parked[i];
+        uint32_t bytes = b != 0 ? block_size(heap_get(runs_heap(r), b)) : 0;
+        if (bytes > largest) {
+            largest = bytes;
+            held.block[held.count] = b;
         }
     }
+    held.count += largest != 0;
     return held;
 }
 
@@ -110,7 +115,7 @@ static inline struct extent held_extent(const struct heap *h, const struct held 
 
 /* Bytes of the largest extent that can be given back. */
 static inline uint32_t held_largest(const struct heap *h) {
-    struct held held = held_first(runs_of(h));
+    struct held held = held_tried(runs_of(h));
     uint32_t largest = 0;
     for (uint32_t i = 0; i < held.count; i++) {
         struct extent extent = held_extent(h, &held, i);
@@ -173,7 +178,7 @@ RUNS_RARE void extent_release(struct runs *r, struct extent extent) {
 /* Gives an extent of at least `need` bytes back: true; false if there is none. What was joined last
  * is first in its list, so the heap finds it. */
 static inline bool held_yield(struct runs *r, size_t need) {
-    struct held held = held_first(r);
+    struct held held = held_tried(r);
     for (uint32_t i = 0; i < held.count; i++) {
         struct extent extent = held_extent(runs_heap(r), &held, i);
         if (extent.end - extent.start >= need) {
