@@ -185,6 +185,7 @@ test-full:
 	$(MAKE) test HEAPRIG_FULL=1 ARCH=arm
 	$(MAKE) test check-frag CC=clang
 	$(MAKE) all && tools/gate_test.sh
+	$(MAKE) fuzz-test
 
 ## make tidy         style: lengths, licence lines, formatting
 .PHONY: tidy

@@ -11,6 +11,10 @@ const struct alloc_ops *fence_ops(const struct alloc_ops *inner) {
 void fence_reset(void) {
 }
 
+void fence_around(const void *pool, size_t bytes, bool closed) {
+    (void)pool, (void)bytes, (void)closed;
+}
+
 #else
 
 #include "arena.h"
@@ -50,10 +54,7 @@ static void range_open(const struct range *range) {
 /* Around a call; `but` is the payload that it may touch. */
 static void enter(const void *but) {
     for (size_t i = 0; METADATA && i < fence.part_count; i++) {
-        const struct range *part = &fence.parts[i];
-        ASAN_POISON_MEMORY_REGION(part->start - ARENA_GUARD, ARENA_GUARD);
-        ASAN_POISON_MEMORY_REGION(part->start + part->bytes, ARENA_GUARD);
-        ASAN_UNPOISON_MEMORY_REGION(part->start, 1); /* poison reaches back to 8 bytes */
+        fence_around(fence.parts[i].start, fence.parts[i].bytes, true);
     }
     for (size_t i = 0; METADATA && i < fence.live_count; i++) {
         if (fence.live[i].start != but) {
@@ -64,8 +65,7 @@ static void enter(const void *but) {
 
 static void leave(void) {
     for (size_t i = 0; METADATA && i < fence.part_count; i++) {
-        const struct range *part = &fence.parts[i];
-        ASAN_UNPOISON_MEMORY_REGION(part->start - ARENA_GUARD, part->bytes + 2 * ARENA_GUARD);
+        fence_around(fence.parts[i].start, fence.parts[i].bytes, false);
     }
 }
 
@@ -111,6 +111,17 @@ void fence_reset(void) {
     }
     fence.part_count = 0;
     fence.live_count = 0;
+}
+
+void fence_around(const void *pool, size_t bytes, bool closed) {
+    const char *start = pool;
+    if (closed) {
+        ASAN_POISON_MEMORY_REGION(start - ARENA_GUARD, ARENA_GUARD);
+        ASAN_POISON_MEMORY_REGION(start + bytes, ARENA_GUARD);
+        ASAN_UNPOISON_MEMORY_REGION(start, bytes); /* poison may reach back to 8 bytes */
+    } else {
+        ASAN_UNPOISON_MEMORY_REGION(start - ARENA_GUARD, bytes + 2 * ARENA_GUARD);
+    }
 }
 
 /* ---- the table ---- */

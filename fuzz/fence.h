@@ -25,4 +25,7 @@ const struct alloc_ops *fence_ops(const struct alloc_ops *inner);
 /* Opens all that is closed, so that the memory can serve again. */
 void fence_reset(void);
 
+/* Closes, or opens again, the ARENA_GUARD bytes on both sides of a pool. */
+void fence_around(const void *pool, size_t bytes, bool closed);
+
 #endif

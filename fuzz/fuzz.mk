@@ -25,15 +25,14 @@ sanitize_undefined := -fsanitize=undefined -fno-sanitize-recover=undefined
 sanitize_address   := -fsanitize=address -DFENCE_METADATA
 sanitize_client    := -fsanitize=address -DFENCE_CLIENT
 sanitize_cmplog    :=
-# 32 bits, beside a cross compiler: no gcc-multilib, see tools/deps.sh
-sanitize_m32       := -m32 -msse2 -isystem /usr/include/x86_64-linux-gnu -ffunction-sections
-link_m32           := -Wl,--gc-sections
+# Own allocators in 32 bits: what reads files is left out, its libraries are there for 64 bits only.
+sanitize_m32       := -m32 -msse2 -isystem /usr/include/x86_64-linux-gnu
 libs_m32           := -lm
 
 # $(1) flavour, $(2) engine, $(3) sanitizer
 define fuzz_flavour
 build/fuzz/$(1)/%.o: fuzz_cc := clang $(fuzz_flags) $(sanitize_$(3))
-build/fuzz/$(1)/alloc/%.o build/fuzz/$(1)/trace/%.o: fuzz_cc := $(if $(filter cmplog,$(3)),AFL_LLVM_CMPLOG=1) \
+build/fuzz/$(1)/alloc/%.o $(if $(filter m32,$(3)),,build/fuzz/$(1)/trace/%.o): fuzz_cc := $(if $(filter cmplog,$(3)),AFL_LLVM_CMPLOG=1) \
     $(watch_cc_$(2)) $(fuzz_flags) $(watch_$(2)) $(sanitize_$(3))
 build/fuzz/$(1)/alloc/%.o: fuzz_cc += -ffreestanding $(if $(filter client,$(3)),-fno-sanitize=address)
 build/fuzz/$(1)/%.o: %.c | build/.deps-fuzz
@@ -53,10 +52,10 @@ $(addprefix build/fuzz/$(1)/,$(alloc_targets)): build/fuzz/$(1)/%: build/fuzz/$(
 $(addprefix build/fuzz/$(1)/,$(other_targets)): build/fuzz/$(1)/%: build/fuzz/$(1)/fuzz/%_target.o
 $(addprefix build/fuzz/$(1)/,$(alloc_targets) $(other_targets)): build/fuzz/$(1)/libheaprig.a $(if $(filter m32,$(3)),,$(BASELINE_A))
 	echo '  link  $$@'
-	$(watch_cc_$(2)) $(sanitize_$(3)) $(or $(link_$(3)),-rdynamic) -fsanitize=fuzzer $$(filter %.o,$$^) $$(filter %.a,$$^) $(or $(libs_$(3)),$(libs)) -o $$@
+	$(watch_cc_$(2)) $(sanitize_$(3)) -rdynamic -fsanitize=fuzzer $$(filter %.o,$$^) $$(filter %.a,$$^) $(or $(libs_$(3)),$(libs)) -o $$@
 
 # A plug-in's source with what this engine watches by.
-build/fuzz/$(1)/plugin.so: $(PLUGIN) alloc/alloc.h | build/.deps-fuzz
+build/fuzz/$(1)/plugin.so: $(PLUGIN) plugin_again | build/.deps-fuzz
 	@mkdir -p $$(@D)
 	$(watch_cc_$(2)) -O2 -g $(watch_$(2)) $(filter-out -D%,$(sanitize_$(3))) -Ialloc -fPIC -shared $$< -o $$@
 
@@ -69,3 +68,28 @@ flavours := libfuzzer libfuzzer-address libfuzzer-client libfuzzer-undefined lib
             afl afl-address afl-undefined afl-cmplog
 $(foreach flavour,$(flavours),$(eval $(call fuzz_flavour,$(flavour),$(firstword $(subst -, ,$(flavour))),$(or \
     $(word 2,$(subst -, ,$(flavour))),plain))))
+
+# Another PLUGIN may be older than what was made of the one before.
+.PHONY: plugin_again
+plugin_again:
+build/fuzz/plugin.so: $(PLUGIN) plugin_again | build/.deps-fuzz
+	@mkdir -p $(@D)
+	clang -O2 -g -Ialloc -fPIC -shared $< -o $@
+
+## make fuzz         every target for some seconds, a minute in all; PLUGIN=my_alloc.c or my_alloc.so: that one
+.PHONY: fuzz fuzz-test
+fuzz fuzz-test: DEPS += fuzz
+ifeq ($(PLUGIN),)
+fuzz: all fuzz-libfuzzer
+	tools/fuzz.sh $(FUZZ) $(fuzz_targets)
+else ifeq ($(suffix $(PLUGIN)),.c)
+fuzz: all build/fuzz/libfuzzer/plugin build/fuzz/libfuzzer/plugin.so build/fuzz/plugin.so
+	tools/fuzz.sh --plugin build/fuzz/plugin.so --watched build/fuzz/libfuzzer/plugin.so $(FUZZ) plugin
+else
+fuzz: all build/fuzz/libfuzzer/plugin
+	tools/fuzz.sh --plugin $(PLUGIN) $(FUZZ) plugin
+endif
+
+## make fuzz-test    faults planted in a plug-in: does make fuzz PLUGIN=... say in words what is wrong?
+fuzz-test: all build/fuzz/libfuzzer/plugin
+	tools/fuzz_test.sh

@@ -201,26 +201,46 @@ static void view_refresh(struct runner *runner, const struct script *script, uin
     }
 }
 
-const char *runner_program(struct runner *runner, const uint8_t *data, size_t size) {
+/* False when there is no heap; *sound when it broke no rule. */
+static bool program_play(struct runner *runner, const uint8_t *data, size_t size, bool *sound) {
     struct script *script = runner->config.script;
     size_t records = program_records(size);
-    bool sound = true;
+    *sound = true;
     uint32_t extra = 0;
     script->setup = program_setup(data, size);
     script->op_count = 0;
     script->extra_count = 0;
     view_begin(runner, &script->setup);
     if (!run_begin(runner, &script->setup)) {
-        return NULL;
+        return false;
     }
     uint32_t done = 0;
-    for (size_t i = 0; i < records && sound; i++) {
+    for (size_t i = 0; i < records && *sound; i++) {
         view_refresh(runner, script, done);
         done = script->op_count;
         program_resolve(data, i, &runner->view, script);
-        sound = run_steps(runner, script, done, &extra);
+        *sound = run_steps(runner, script, done, &extra);
     }
-    return run_end(runner, sound);
+    return true;
+}
+
+const char *runner_program(struct runner *runner, const uint8_t *data, size_t size) {
+    bool sound;
+    return program_play(runner, data, size, &sound) ? run_end(runner, sound) : NULL;
+}
+
+bool runner_build(struct runner *runner, const uint8_t *data, size_t size,
+                  struct runner_heap *heap) {
+    bool sound;
+    if (!program_play(runner, data, size, &sound)) {
+        return false;
+    }
+    const struct script *script = runner->config.script;
+    *heap = (struct runner_heap){.heap = runner->heap,
+                                 .pool = runner->pool,
+                                 .pool_bytes = script->setup.pool_bytes,
+                                 .extras = script->extra_count};
+    return sound;
 }
 
 /* ---- what a run tells ---- */

@@ -41,6 +41,19 @@ void runner_free(struct runner *runner);
  * run). O(size). */
 const char *runner_program(struct runner *runner, const uint8_t *data, size_t size);
 
+/* What runner_build() made; the runner's until its next run. */
+struct runner_heap {
+    struct alloc *heap;
+    unsigned char *pool;
+    size_t pool_bytes;
+    uint32_t extras; /* regions added and misuses sent */
+};
+
+/* Runs a program and leaves the heap as it then is. False when init() refused the pool or a rule
+ * was broken. */
+bool runner_build(struct runner *runner, const uint8_t *data, size_t size,
+                  struct runner_heap *heap);
+
 /* Runs a script whose pool and slots fit the runner. */
 const char *runner_script(struct runner *runner, const struct script *script);
 
