@@ -117,7 +117,7 @@ engine_run() {
 
 # mutant_judge NUMBER ALLOCATOR FILE SED WORDS: a row for each engine and seed.
 mutant_judge() {
-    local folder=$scratch/$1 engine seed found took crash rule ops said
+    local folder=$scratch/$1 engine seed took crash status rule ops said
     if ! mutant_plant "$folder" "$3" "$4"; then
         printf '%s\t%s\t-\t-\t-\tNOT PLANTED\t-\t%s\n' "$1" "$2" "$5"
         return
@@ -135,12 +135,15 @@ mutant_judge() {
             read -r took crash < <(engine_run "$folder" "$engine" "$seed") || { took="" crash=""; }
             rule="" ops=""
             if [ -n "$crash" ]; then
-                if build/heaprig minimize -a "$2" "$crash" >/dev/null 2>&1; then
+                status=0
+                build/heaprig minimize -r 1 -a "$2" "$crash" >/dev/null 2>&1 || status=$?
+                if [ $status -ne 1 ]; then # 1: the allocator is sound on it
                     rule="UNMUTATED TOO" took=""
                     cp "$crash" "$out/UNMUTATED.$2.$1.$seed"
                 else
                     cp "$crash" "$out/$1.$engine.$seed"
-                    rule=$(sed -n 's/^heaprig: [^:]*: op [0-9]*, [^:]*: \([^:]*\):.*/\1/p' "$folder/run.$engine.$seed/said")
+                    rule=$(sed -n 's/^heaprig: [^:]*: op [0-9]*, [^:]*: \([^:]*\):.*/\1/p; s/^SUMMARY: [^:]*: \([A-Za-z ]*[A-Za-z]\).*/\1/p' \
+                        "$folder/run.$engine.$seed/said" | head -1)
                     if [ $check = 1 ]; then
                         said=$(timeout 300 build/heaprig minimize -s 1 -r 10000 -a "$folder/mutant.so" "$crash" \
                             -o "$out/$1.$engine.$seed.txt" 2>&1) || true
