@@ -181,6 +181,10 @@ static bool largest_judge(struct oracle *oracle, const struct audit *audit) {
         return oracle_fail(oracle, ORACLE_LARGEST, "%zu, but no free piece holds more than %zu B",
                            largest, audit->largest_free);
     }
+    if (ops->walk != NULL && (ops->caps & ALLOC_CAP_FIXED_SIZE) && largest < audit->largest_free) {
+        return oracle_fail(oracle, ORACLE_LARGEST, "%zu, but a free block holds %zu B", largest,
+                           audit->largest_free);
+    }
     if (oracle_shadow(oracle)->live_count == 0 && (ops->caps & ALLOC_CAP_COALESCES) &&
         oracle->largest_at_start != LARGEST_UNKNOWN && largest != oracle->largest_at_start) {
         return oracle_fail(oracle, ORACLE_LEAK, "largest() is %zu, was %zu at the start", largest,
