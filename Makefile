@@ -195,10 +195,15 @@ tidy:
 # ---- fuzzing ----
 include fuzz/fuzz.mk
 
-## make fuzz-speed   programs a second that the oracle judges, engine left out
+## make fuzz-speed   programs a second that the oracle judges, without an engine, then under libFuzzer
 .PHONY: fuzz-speed
-fuzz-speed: all
+fuzz-speed: DEPS += fuzz
+fuzz-speed: all $(foreach flavour,libfuzzer libfuzzer-client libfuzzer-address,build/fuzz/$(flavour)/tlsf)
 	$(B)/fuzz_speed
+	rm -rf build/fuzz/speed
+	for flavour in libfuzzer libfuzzer-client libfuzzer-address; do \
+	    build/fuzz/$$flavour/tlsf -runs=100000 -max_len=84 -seed=1 -print_final_stats=1 build/fuzz/speed corpus/seeds/program -create_missing_dirs=1 2>&1 | \
+	        sed -n "s|^stat::average_exec_per_sec: *|$$flavour/tlsf, programs of at most 20 records, runs/s: |p"; done
 
 ## make mutation-score  planted bugs: which does each engine find, how soon, by which rule
 .PHONY: mutation-score
