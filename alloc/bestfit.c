@@ -2,9 +2,10 @@
  *
  * bestfit.c - true best fit without scanning
  *
- * A request takes the smallest sufficient free block, of equals the one at the lowest address, and
- * only when there is none the wilderness. Free blocks are kept by size class (heap_classes.h), each
- * class in a tree. A block's key is its size, then its address.
+ * A request takes the smallest sufficient free block, and only when there is none the wilderness.
+ * Free blocks are kept by size class (heap_classes.h). An exact class is a list (heap_lists.h): of
+ * equals the one freed last is taken. A class of an octave is a tree: of equals the one at the
+ * lowest address. A block's key is its size, then its address.
  *
  *        1011        The root is the greatest. The highest bit of its key divides the others:
  *      0/    \1      those without it are below child 0, those with it below child 1.
@@ -23,14 +24,16 @@
  * child 1 the tree below child 0 does as it is. When a greater one comes, the node goes below it
  * the same way.
  *
- * Bound. Each level takes a bit of the key. Free blocks of an exact class lie at least 32 bytes
- * apart, so in a heap below 2^P bytes P - 5 bits tell them apart. The sizes of a class of octave f
- * differ in f - 7 bits, the addresses of its blocks above bit f: P - 7 bits. So no path has more
- * than P - 4 nodes, or P - 6, whatever was done before: 12 below 64 KiB, 28 below 4 GiB. Entering,
+ * Bound. Each level takes a bit of the key. In a heap below 2^P bytes the sizes of a class of
+ * octave f differ in f - 7 bits, the addresses of its blocks above bit f: P - 7 bits. So no path
+ * has more than P - 6 nodes, whatever was done before: 10 below 64 KiB, 26 below 4 GiB. Entering,
  * removing and taking follow one path each, alloc() two, free() three at most. No rotations, no
  * scan.
+ *
+ * Why small blocks have lists: hundreds of equal ones are free at a time, and looking for the
+ * lowest of them doubles the time of real programs for 0.4 % less memory (docs/allocators.md).
  */
-#include "heap_classes.h"
+#include "heap_lists.h"
 
 /* Called for every node visited; a test may count. */
 #ifndef BESTFIT_VISIT
@@ -47,34 +50,29 @@ enum { TREE_CHILD = 4 }; /* where in a free block child 0 lies, child 1 follows 
 
 /* ---- keys ---- */
 
-/* How keys are made of blocks. In an exact class the key is the node itself. In another it is the
- * bits of the size below the class, from bit 31 down, then those of the address above the ones in
- * which blocks so large can overlap: 25 bits. */
+/* How keys are made of blocks: the bits of the size below the class, from bit 31 down, then those
+ * of the address above the ones in which blocks so large can overlap: 25 bits. */
 struct tree_keys {
-    uint32_t octave; /* 0: an exact class */
+    uint32_t octave;
 };
 
-HEAP_HOT struct tree_keys tree_keys_exact(void) {
-    return (struct tree_keys){0};
-}
-
-HEAP_HOT struct tree_keys tree_keys_octave(uint32_t bytes) {
+HEAP_HOT struct tree_keys tree_keys(uint32_t bytes) {
     return (struct tree_keys){log2_floor(bytes - 8)};
 }
 
-/* The key of a block of `bytes` at b, in an octave class. */
-HEAP_HOT uint32_t tree_key_octave(struct tree_keys keys, uint32_t b, uint32_t bytes) {
+/* The key of a block of `bytes` at b. */
+HEAP_HOT uint32_t tree_key_of(struct tree_keys keys, uint32_t b, uint32_t bytes) {
     return (bytes - 8) << (32 + CLASS_SPLIT_LOG2 - keys.octave) | b >> keys.octave << 7;
 }
 
 HEAP_HOT uint32_t tree_key(const struct heap *h, struct tree_keys keys, uint32_t node) {
-    return keys.octave == 0 ? node : tree_key_octave(keys, node_block(node), node_bytes(h, node));
+    return tree_key_of(keys, node_block(node), node_bytes(h, node));
 }
 
-/* Whether `at` is a node, and one with a greater key. CLASS_NODE_NONE is less than any node. */
+/* Whether `at` is a node, and one with a greater key. */
 HEAP_HOT bool tree_is_greater(const struct heap *h, struct tree_keys keys, uint32_t at,
                               uint32_t key) {
-    return keys.octave == 0 ? at > key : at != CLASS_NODE_NONE && tree_key(h, keys, at) > key;
+    return at != CLASS_NODE_NONE && tree_key(h, keys, at) > key;
 }
 
 /* ---- trees ---- */
@@ -123,8 +121,8 @@ HEAP_HOT uint32_t tree_go(struct tree_way *way, uint32_t at, uint32_t key_at) {
 
 /* Puts `node` before `at`, which is less and so is greater than all below it. If both divide those
  * by the same bit, `at` goes to child 1, and before what is there. */
-HEAP_HOT void tree_push_down(struct heap *h, uint32_t node, uint32_t at, uint32_t prefix,
-                             struct tree_keys keys) {
+TREE_CALLED void tree_push_down(struct heap *h, uint32_t node, uint32_t at, uint32_t prefix) {
+    struct tree_keys keys = tree_keys(node_bytes(h, node));
     uint32_t rest = tree_key(h, keys, node) - prefix;
     do {
         BESTFIT_VISIT();
@@ -146,17 +144,9 @@ HEAP_HOT void tree_push_down(struct heap *h, uint32_t node, uint32_t at, uint32_
     tree_make_leaf(h, node);
 }
 
-TREE_CALLED void tree_push_down_exact(struct heap *h, uint32_t node, uint32_t at, uint32_t prefix) {
-    tree_push_down(h, node, at, prefix, tree_keys_exact());
-}
-
-TREE_CALLED void tree_push_down_octave(struct heap *h, uint32_t node, uint32_t at,
-                                       uint32_t prefix) {
-    tree_push_down(h, node, at, prefix, tree_keys_octave(node_bytes(h, node)));
-}
-
 /* Enters `node` into the tree below the slot: on its way, before the first that is less. */
-HEAP_HOT void tree_enter(struct heap *h, uint32_t slot, uint32_t node, struct tree_keys keys) {
+TREE_CALLED void tree_enter(struct heap *h, uint32_t slot, uint32_t node) {
+    struct tree_keys keys = tree_keys(node_bytes(h, node));
     struct tree_way way = tree_way(slot, tree_key(h, keys, node));
     uint32_t at = heap_get(h, slot);
     while (tree_is_greater(h, keys, at, way.key)) {
@@ -167,19 +157,9 @@ HEAP_HOT void tree_enter(struct heap *h, uint32_t slot, uint32_t node, struct tr
     tree_set_child(h, way.place, 0, node);
     if (at == CLASS_NODE_NONE) {
         tree_make_leaf(h, node);
-    } else if (keys.octave == 0) {
-        tree_push_down_exact(h, node, at, way.prefix);
     } else {
-        tree_push_down_octave(h, node, at, way.prefix);
+        tree_push_down(h, node, at, way.prefix);
     }
-}
-
-TREE_CALLED void tree_enter_exact(struct heap *h, uint32_t slot, uint32_t node) {
-    tree_enter(h, slot, node, tree_keys_exact());
-}
-
-TREE_CALLED void tree_enter_octave(struct heap *h, uint32_t slot, uint32_t node) {
-    tree_enter(h, slot, node, tree_keys_octave(node_bytes(h, node)));
 }
 
 /* Takes out the node at a place. The greatest below it, child 1, comes there, and so on down; with
@@ -202,7 +182,8 @@ HEAP_HOT void tree_cut(struct heap *h, uint32_t place) {
 }
 
 /* Takes `node` out of the tree below the slot, where its key leads to it. */
-HEAP_HOT void tree_leave(struct heap *h, uint32_t slot, uint32_t node, struct tree_keys keys) {
+TREE_CALLED void tree_leave(struct heap *h, uint32_t slot, uint32_t node) {
+    struct tree_keys keys = tree_keys(node_bytes(h, node));
     struct tree_way way = tree_way(slot, tree_key(h, keys, node));
     uint32_t at = heap_get(h, slot);
     while (at != node) {
@@ -211,14 +192,6 @@ HEAP_HOT void tree_leave(struct heap *h, uint32_t slot, uint32_t node, struct tr
         at = tree_child(h, way.place, 0);
     }
     tree_cut(h, way.place);
-}
-
-TREE_CALLED void tree_leave_exact(struct heap *h, uint32_t slot, uint32_t node) {
-    tree_leave(h, slot, node, tree_keys_exact());
-}
-
-TREE_CALLED void tree_leave_octave(struct heap *h, uint32_t slot, uint32_t node) {
-    tree_leave(h, slot, node, tree_keys_octave(node_bytes(h, node)));
 }
 
 /* Takes out the least of the node at a place and all below it: the end of the path that keeps left.
@@ -250,8 +223,8 @@ TREE_CALLED uint32_t tree_pop_root(struct heap *h, uint32_t slot) {
  * suffices. As long as the child on the way of `need` suffices, the least is there; else it is the
  * least of child 1, if the way goes by it; else the node itself. */
 TREE_CALLED uint32_t tree_take(struct heap *h, uint32_t slot, uint32_t need) {
-    struct tree_keys keys = tree_keys_octave(need);
-    struct tree_way way = tree_way(slot, tree_key_octave(keys, 0, need));
+    struct tree_keys keys = tree_keys(need);
+    struct tree_way way = tree_way(slot, tree_key_of(keys, 0, need));
     uint32_t node = heap_get(h, slot);
     for (;;) {
         BESTFIT_VISIT();
@@ -272,73 +245,44 @@ TREE_CALLED uint32_t tree_take(struct heap *h, uint32_t slot, uint32_t need) {
 /* ---- the index ---- */
 
 HEAP_HOT void bestfit_insert(struct heap *h, uint32_t b, uint32_t bytes) {
-    bool is_exact = class_is_exact(bytes);
-    uint32_t class = is_exact ? class_of_exact(bytes) : class_of_octave(bytes);
+    if (class_is_exact(bytes)) {
+        list_insert_exact(h, b, bytes);
+        return;
+    }
+    uint32_t class = class_of_octave(bytes);
     uint32_t slot = class_slot(class);
     uint32_t node = HEAP_NODE(b);
     if (heap_get(h, slot) != CLASS_NODE_NONE) {
-        if (is_exact) {
-            tree_enter_exact(h, slot, node);
-        } else {
-            tree_enter_octave(h, slot, node);
-        }
+        tree_enter(h, slot, node);
         return;
     }
     heap_set(h, slot, node);
     tree_make_leaf(h, node);
-    if (is_exact) {
-        class_mark_exact(h, class);
-    } else {
-        class_mark_octave(h, class);
-    }
+    class_mark_octave(h, class);
 }
 
 HEAP_HOT void bestfit_remove(struct heap *h, uint32_t b, uint32_t bytes) {
-    bool is_exact = class_is_exact(bytes);
-    uint32_t class = is_exact ? class_of_exact(bytes) : class_of_octave(bytes);
+    if (class_is_exact(bytes)) {
+        list_remove(h, b, bytes);
+        return;
+    }
+    uint32_t class = class_of_octave(bytes);
     uint32_t slot = class_slot(class);
     uint32_t node = HEAP_NODE(b);
     BESTFIT_VISIT();
     if (heap_get(h, slot) == node && tree_is_leaf(h, node)) {
         heap_set(h, slot, CLASS_NODE_NONE);
-        if (is_exact) {
-            class_clear_exact(h, class, true);
-        } else {
-            class_clear(h, class);
-        }
-    } else if (is_exact) {
-        tree_leave_exact(h, slot, node);
+        class_clear(h, class);
     } else {
-        tree_leave_octave(h, slot, node);
+        tree_leave(h, slot, node);
     }
-}
-
-HEAP_HOT struct heap_found bestfit_take_exact(struct heap *h, uint32_t bytes) {
-    uint32_t class = class_of_exact(bytes);
-    uint32_t word = heap_classes(h)->map[0] >> class;
-    if (word == 0) {
-        return HEAP_FOUND_NONE;
-    }
-    uint32_t further = (uint32_t)__builtin_ctz(word);
-    class += further;
-    bytes += 8 * further;
-    uint32_t slot = class_slot(class);
-    uint32_t node = heap_get(h, slot);
-    BESTFIT_VISIT();
-    if (tree_is_leaf(h, node)) {
-        heap_set(h, slot, CLASS_NODE_NONE);
-        class_clear_exact(h, class, true);
-    } else {
-        node = tree_pop_root(h, slot);
-    }
-    return (struct heap_found){.b = node_block(node), .bytes = bytes};
 }
 
 HEAP_HOT struct heap_found bestfit_take(struct heap *h, uint32_t bytes) {
     uint32_t class = CLASS_OCTAVE_FIRST - 1;
     uint32_t node = CLASS_NODE_NONE;
     if (class_is_exact(bytes)) {
-        struct heap_found found = bestfit_take_exact(h, bytes);
+        struct heap_found found = list_take_exact(h, bytes);
         if (found.bytes != 0) {
             return found;
         }
@@ -365,7 +309,7 @@ HEAP_HOT struct heap_found bestfit_take(struct heap *h, uint32_t bytes) {
     return (struct heap_found){.b = node_block(node), .bytes = node_bytes(h, node)};
 }
 
-/* The root of the highest class. */
+/* The root, or the first, of the highest class. */
 static uint32_t bestfit_index_largest(const struct heap *h) {
     uint32_t class = class_last(h);
     return class == CLASS_MAX ? 0 : node_bytes(h, heap_get(h, class_slot(class)));
@@ -389,9 +333,7 @@ static const char *tree_check_node(const struct heap *h, uint32_t class,
     if (!block_seems_free(h, b) || class_of(block_size(heap_get(h, b))) != class) {
         return "a tree holds what is no free block of its class";
     }
-    struct tree_keys keys =
-        class < CLASS_OCTAVE_FIRST ? tree_keys_exact() : tree_keys_octave(node_bytes(h, at->node));
-    *key = tree_key(h, keys, at->node);
+    *key = tree_key(h, tree_keys(node_bytes(h, at->node)), at->node);
     return *key < at->least || *key > at->most ? "a block hangs at the wrong place of its tree"
                                                : NULL;
 }
@@ -432,10 +374,11 @@ static const char *bestfit_index_check(const struct heap *h, const struct heap_t
     const char *broken = classes_check(h);
     struct heap_tally entered = {0};
     for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
-        broken = tree_check(h, c, all->blocks, &entered);
+        broken = c < CLASS_OCTAVE_FIRST ? list_check(h, node_of_head(c), c, all->blocks, &entered)
+                                        : tree_check(h, c, all->blocks, &entered);
     }
     if (broken == NULL && !tally_equal(&entered, all)) {
-        broken = "a free block is in no tree";
+        broken = "a free block is in no list or tree";
     }
     return broken;
 }
@@ -451,5 +394,4 @@ static const struct heap_index_ops bestfit_index_ops = {
     .check = bestfit_index_check,
 };
 
-HEAP_DEFINE(bestfit, "the smallest block that fits, of equals the lowest; found without a scan",
-            ALLOC_POOL_MAX)
+HEAP_DEFINE(bestfit, "the smallest block that fits, found without a scan", ALLOC_POOL_MAX)

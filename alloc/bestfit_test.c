@@ -2,7 +2,8 @@
  *
  * bestfit_test.c - which block bestfit takes, and how many nodes of its trees it visits for that
  *
- * The trees are what is intricate about bestfit, and a wrong one still hands out blocks that work.
+ * Of equal small blocks it takes the one freed last, of larger ones the lowest. The trees are what
+ * is intricate about bestfit, and a wrong one still hands out blocks that work.
  * So every choice is compared with a list of the free blocks, for all orders of few blocks and for
  * hostile orders of 100000, and every path with the bound that bestfit.c claims. Random mixes of
  * all operations, with the same comparison, are in heap_soak_test.c.
@@ -19,6 +20,8 @@ struct holes {
     char *wall[HOLES_MAX]; /* the live block behind */
     uint32_t bytes[HOLES_MAX];
     bool is_free[HOLES_MAX];
+    uint32_t freed_at[HOLES_MAX]; /* counts frees */
+    uint32_t frees;
 };
 
 static struct holes holes;
@@ -37,15 +40,26 @@ static void holes_open(size_t pool_bytes, uint32_t count, uint32_t (*bytes_of)(u
 static void hole_free(uint32_t i) {
     EXPECT(bestfit_ops.free(holes.a, holes.p[i]) == ALLOC_OK);
     holes.is_free[i] = true;
+    holes.freed_at[i] = ++holes.frees;
 }
 
-/* What a scan of all free blocks finds: the smallest that suffices, of equals the first; `count` if
- * there is none. */
+static bool hole_is_exact(uint32_t i) {
+    return class_is_exact(holes.bytes[i] + HEAP_HEADER_BYTES);
+}
+
+/* Whether i rather than the hole `best` before it. */
+static bool hole_is_better(uint32_t i, uint32_t best) {
+    bool later = hole_is_exact(i) && holes.freed_at[i] > holes.freed_at[best];
+    return holes.bytes[i] < holes.bytes[best] || (holes.bytes[i] == holes.bytes[best] && later);
+}
+
+/* What a scan of all free blocks finds: the smallest that suffices, of equals the lowest or the one
+ * freed last; `count` if there is none. */
 static uint32_t hole_best(uint32_t bytes) {
     uint32_t best = holes.count;
     for (uint32_t i = 0; i < holes.count; i++) {
         if (holes.is_free[i] && holes.bytes[i] >= bytes &&
-            (best == holes.count || holes.bytes[i] < holes.bytes[best])) {
+            (best == holes.count || hole_is_better(i, best))) {
             best = i;
         }
     }
@@ -144,7 +158,7 @@ END_TEST
 /* Nodes that one step of the index may visit: a path, and the roots it looks at before. */
 static unsigned bound(uint32_t pool_bytes, uint32_t bytes) {
     uint32_t address_bits = log2_floor(pool_bytes) + 1;
-    return (class_is_exact(bytes + 4) ? address_bits - 4 : address_bits - 6) + 2;
+    return class_is_exact(bytes + 4) ? 0 : address_bits - 6 + 2;
 }
 
 static uint32_t order_ascending(uint32_t i, uint32_t count) {
@@ -185,7 +199,8 @@ static uint32_t many_large(uint32_t i) {
     return i * 0 + 300;
 }
 
-/* 100000 equal blocks, or 65536: all are taken in order of their addresses. */
+/* 100000 equal blocks, or 65536: large ones are taken in order of their addresses, small ones in
+ * the reverse order of their frees. */
 START_TEST(test_many_equal_blocks) {
     uint32_t pool_bytes = _i < 2 * ORDERS ? 4u << 20 : 40u << 20;
     uint32_t count = _i / ORDERS % 2 == 0 ? HOLES_MAX : 65536;
@@ -201,7 +216,7 @@ START_TEST(test_many_equal_blocks) {
     EXPECT(bestfit_ops.check(holes.a) == NULL);
     for (uint32_t i = 0; i < count; i++) {
         visits = 0;
-        hole_take(i, bytes);
+        hole_take(hole_is_exact(0) ? orders[_i % ORDERS](count - 1 - i, count) : i, bytes);
         EXPECT(visits <= most);
     }
     EXPECT(bestfit_ops.check(holes.a) == NULL);
@@ -261,7 +276,7 @@ START_TEST(test_the_longest_path) {
     for (uint32_t bit = 13; bit < 32; bit++) {
         struct heap *h = (struct heap *)a;
         EXPECT(bestfit_ops.alloc(a, (1u << bit) - h->top - 4) != NULL);
-        p[count++] = bestfit_ops.alloc(a, 12);
+        p[count++] = bestfit_ops.alloc(a, 300);
         EXPECT(p[count - 1] == (char *)a + (1u << bit) + 8);
     }
     EXPECT(bestfit_ops.alloc(a, 1) != NULL);
@@ -274,7 +289,7 @@ START_TEST(test_the_longest_path) {
     EXPECT(longest == count - 1 && bestfit_ops.check(a) == NULL);
     for (uint32_t i = 0; i < count; i++) {
         visits = 0;
-        EXPECT(bestfit_ops.alloc(a, 12) == p[i] && visits <= 32);
+        EXPECT(bestfit_ops.alloc(a, 300) == p[i] && visits <= 32);
     }
     EXPECT(bestfit_ops.check(a) == NULL);
 }

@@ -170,7 +170,7 @@ static const struct {
     {"tlsf", 3 + 1, 3 + 1, 3 + 1, 2},     /* TLSF_PROBES; two neighbours */
     {"tlsf_frugal", 9, 9, 17, 17},        /* 8 granules of a run, RUNS_CLASS_MAX; of two runs */
     {"tlsf_fast", 33, 33, 65, 65},        /* the same with 32 */
-    {"bestfit", 32, 32, 32, 32},          /* nodes of a trie visited */
+    {"bestfit", 32, 32, 32, 32},          /* nodes of trees visited */
     {"bestfit_little", ANY, ANY, ANY, 2}, /* blocks; two neighbours */
     {"buddy", 29, 29, 29, 29},            /* orders: a pool has at most 2^28 units */
     {"membox", 1, 1, 1, 1},
