@@ -122,6 +122,11 @@ static void buffer_toggle(struct kernel *k) {
     held_toggle(k, &k->buffer[generator_below(k->g, BUFFERS)], pages);
 }
 
+static void slab_toggle(struct kernel *k) {
+    uint32_t pages = 1u << generator_below(k->g, 4); /* drawn first on every machine */
+    held_toggle(k, &k->slab[generator_below(k->g, SLABS)], pages);
+}
+
 static uint64_t frame_alloc(struct generator *g) {
     return pages_alloc(g, generator_between(g, 128, 512));
 }
@@ -139,7 +144,7 @@ static void event_handle(struct kernel *k) {
     } else if (dice < 780) {
         process_step(k);
     } else if (dice < 900) {
-        held_toggle(k, &k->slab[generator_below(k->g, SLABS)], 1u << generator_below(k->g, 4));
+        slab_toggle(k);
     } else if (dice < 985) {
         buffer_toggle(k);
     } else if (dice < 998) {
