@@ -22,8 +22,7 @@ enum {
 struct checked_pass {
     const struct selection *selection;
     uint64_t seed;
-    struct trace trace;
-    size_t loaded; /* its index + 1; 0: none */
+    struct held_trace held;
     struct progress progress;
 };
 
@@ -34,19 +33,6 @@ struct verdict {
     struct oracle_counts counts;
     struct problem problem;
 };
-
-static bool trace_switch(struct checked_pass *pass, size_t index, struct problem *problem) {
-    if (pass->loaded == index + 1) {
-        return true;
-    }
-    trace_release(&pass->trace);
-    pass->loaded = 0;
-    if (!selection_load(pass->selection, index, &pass->trace, problem)) {
-        return false;
-    }
-    pass->loaded = index + 1;
-    return true;
-}
 
 static void stage_judge(const struct stage *stage, uint64_t seed, struct verdict *verdict) {
     struct replay replay;
@@ -91,12 +77,13 @@ static void checked_job(void *ctx, size_t job, void *result) {
     struct checked_pass *pass = ctx;
     struct verdict *verdict = result;
     const struct selection *selection = pass->selection;
-    if (!trace_switch(pass, job / selection->allocator_count, &verdict->problem)) {
+    if (!selection_hold(selection, job / selection->allocator_count, &pass->held,
+                        &verdict->problem)) {
         return;
     }
     struct stage_memory memory;
     struct stage stage = {.ops = selection->ops[job % selection->allocator_count],
-                          .trace = &pass->trace,
+                          .trace = &pass->held.trace,
                           .memory = &memory,
                           .touch = REPLAY_TOUCH_NONE};
     if (stage_plan_make(stage.ops, stage.trace, &stage.plan, verdict->why) &&

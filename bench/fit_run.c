@@ -13,8 +13,7 @@
 /* What a worker keeps between jobs. */
 struct fit_pass {
     const struct selection *selection;
-    struct trace trace;
-    size_t loaded; /* its index + 1; 0: none */
+    struct held_trace held;
     uint64_t floor_bytes;
     struct progress progress;
 };
@@ -26,17 +25,13 @@ struct fit_outcome {
     struct fit_row row;
 };
 
-static bool trace_switch(struct fit_pass *pass, size_t index, struct problem *problem) {
-    if (pass->loaded == index + 1) {
-        return true;
-    }
-    trace_release(&pass->trace);
-    pass->loaded = 0;
-    if (!selection_load(pass->selection, index, &pass->trace, problem)) {
+static bool fit_hold(struct fit_pass *pass, size_t index, struct problem *problem) {
+    size_t before = pass->held.held;
+    if (!selection_hold(pass->selection, index, &pass->held, problem)) {
         return false;
     }
-    pass->loaded = index + 1;
-    return fit_floor(&pass->trace, &pass->floor_bytes) || problem_set(problem, "out of memory");
+    return pass->held.held == before || fit_floor(&pass->held.trace, &pass->floor_bytes) ||
+           problem_set(problem, "out of memory");
 }
 
 static double peak_ratio(const struct trace *trace, uint64_t bytes) {
@@ -46,7 +41,7 @@ static double peak_ratio(const struct trace *trace, uint64_t bytes) {
 
 static void row_fill(const struct fit_pass *pass, const struct stage *stage, const struct fit *fit,
                      struct fit_row *row) {
-    const struct trace *trace = &pass->trace;
+    const struct trace *trace = &pass->held.trace;
     *row = (struct fit_row){.ops = trace->op_count,
                             .block_bytes = stage->plan.cfg.block_bytes,
                             .peak_live = trace->counts.peak_live_bytes,
@@ -66,7 +61,7 @@ static void row_fill(const struct fit_pass *pass, const struct stage *stage, con
 static void pair_fit(const struct fit_pass *pass, const struct alloc_ops *ops,
                      struct fit_outcome *outcome) {
     struct stage_memory memory;
-    struct stage stage = {.ops = ops, .trace = &pass->trace, .touch = REPLAY_TOUCH_NONE};
+    struct stage stage = {.ops = ops, .trace = &pass->held.trace, .touch = REPLAY_TOUCH_NONE};
     struct fit fit;
     stage.memory = &memory;
     if (stage_poolless(ops) || (ops->caps & ALLOC_CAP_FREES) == 0) {
@@ -74,9 +69,9 @@ static void pair_fit(const struct fit_pass *pass, const struct alloc_ops *ops,
                        stage_poolless(ops) ? "it has no pool" : "it never frees");
         return;
     }
-    if (!stage_plan_make(ops, &pass->trace, &stage.plan, outcome->why) ||
-        !stage_memory_open(&memory, fit_pool_most(ops, &pass->trace), pass->trace.counts.slots,
-                           &outcome->problem)) {
+    if (!stage_plan_make(ops, &pass->held.trace, &stage.plan, outcome->why) ||
+        !stage_memory_open(&memory, fit_pool_most(ops, &pass->held.trace),
+                           pass->held.trace.counts.slots, &outcome->problem)) {
         return;
     }
     outcome->measured = stage_probe(&stage) && fit_search(&stage, &fit);
@@ -84,7 +79,7 @@ static void pair_fit(const struct fit_pass *pass, const struct alloc_ops *ops,
         row_fill(pass, &stage, &fit, &outcome->row);
     } else {
         (void)snprintf(outcome->why, sizeof outcome->why, "no pool up to %zu bytes completes it",
-                       fit_pool_most(ops, &pass->trace));
+                       fit_pool_most(ops, &pass->held.trace));
     }
     stage_memory_close(&memory);
 }
@@ -93,7 +88,7 @@ static void fit_job(void *ctx, size_t job, void *result) {
     struct fit_pass *pass = ctx;
     struct fit_outcome *outcome = result;
     size_t allocators = pass->selection->allocator_count;
-    if (trace_switch(pass, job / allocators, &outcome->problem)) {
+    if (fit_hold(pass, job / allocators, &outcome->problem)) {
         pair_fit(pass, pass->selection->ops[job % allocators], outcome);
     }
 }

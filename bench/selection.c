@@ -237,3 +237,17 @@ bool selection_load(const struct selection *selection, size_t index, struct trac
     spec_name(selection->spec[index], trace->name, sizeof trace->name);
     return true;
 }
+
+bool selection_hold(const struct selection *selection, size_t index, struct held_trace *held,
+                    struct problem *problem) {
+    if (held->held == index + 1) {
+        return true;
+    }
+    trace_release(&held->trace);
+    held->held = 0;
+    if (!selection_load(selection, index, &held->trace, problem)) {
+        return false;
+    }
+    held->held = index + 1;
+    return true;
+}

@@ -62,4 +62,15 @@ void selection_name(const struct selection *selection, size_t index, char *name,
 bool selection_load(const struct selection *selection, size_t index, struct trace *trace,
                     struct problem *problem);
 
+/* The one trace that a worker keeps from one job to the next; all zero: none. */
+struct held_trace {
+    struct trace trace;
+    size_t held; /* its index + 1; 0: none */
+};
+
+/* Holds trace `index`: loads it in place of another, unless it is the one held. False and *problem
+ * as selection_load(); none is held then. */
+bool selection_hold(const struct selection *selection, size_t index, struct held_trace *held,
+                    struct problem *problem);
+
 #endif

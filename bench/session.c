@@ -20,36 +20,22 @@
 struct exact_pass {
     const struct session *session;
     char series_folder[512];
-    struct trace trace; /* the one loaded last */
-    size_t loaded;      /* its index + 1; 0: none */
+    struct held_trace held;
     struct problem problem;
     struct progress progress;
 };
-
-static bool trace_switch(struct exact_pass *pass, size_t index) {
-    if (pass->loaded == index + 1) {
-        return true;
-    }
-    trace_release(&pass->trace);
-    pass->loaded = 0;
-    if (!selection_load(pass->session->selection, index, &pass->trace, &pass->problem)) {
-        return false;
-    }
-    pass->loaded = index + 1;
-    return true;
-}
 
 static void exact_job(void *ctx, size_t job, void *result) {
     struct exact_pass *pass = ctx;
     struct exact *exact = result;
     size_t allocators = pass->session->selection->allocator_count;
-    if (!trace_switch(pass, job / allocators)) {
+    if (!selection_hold(pass->session->selection, job / allocators, &pass->held, &pass->problem)) {
         exact->problem = pass->problem;
         return;
     }
     const struct alloc_ops *ops = pass->session->selection->ops[job % allocators];
     const char *series = pass->session->folder != NULL ? pass->series_folder : NULL;
-    exact_measure(ops, &pass->trace, pass->session->touch, series, exact);
+    exact_measure(ops, &pass->held.trace, pass->session->touch, series, exact);
 }
 
 static void exact_progress(void *ctx, size_t done, size_t job) {

@@ -216,44 +216,32 @@ static void pair_judge(const struct pair *pair) {
 
 struct pass {
     const struct threads_plan *plan;
-    struct trace trace;
-    size_t loaded; /* its index + 1; 0: none */
+    struct held_trace held;
     struct progress progress;
 };
-
-static bool trace_switch(struct pass *pass, size_t index, struct problem *problem) {
-    if (pass->loaded != index + 1) {
-        trace_release(&pass->trace);
-        pass->loaded = 0;
-        if (!selection_load(pass->plan->selection, index, &pass->trace, problem)) {
-            return false;
-        }
-        pass->loaded = index + 1;
-    }
-    return true;
-}
 
 static void pass_job(void *ctx, size_t job, void *result) {
     struct pass *pass = ctx;
     const struct selection *selection = pass->plan->selection;
     struct threads_outcome *outcome = result;
     struct stage_memory memory;
-    if (!trace_switch(pass, job / selection->allocator_count, &outcome->problem)) {
+    if (!selection_hold(selection, job / selection->allocator_count, &pass->held,
+                        &outcome->problem)) {
         return;
     }
     struct pair pair = {
         .plan = pass->plan,
         .stage = {.ops = selection->ops[job % selection->allocator_count],
-                  .trace = &pass->trace,
+                  .trace = &pass->held.trace,
                   .memory = &memory,
                   .touch = pass->plan->checked ? REPLAY_TOUCH_NONE : REPLAY_TOUCH_EDGES},
         .outcome = outcome};
     if (!stage_plan_make(pair.stage.ops, pair.stage.trace, &pair.stage.plan, outcome->why) ||
-        !stage_memory_open(&memory, pair.stage.plan.pool_bytes, pass->trace.counts.slots,
+        !stage_memory_open(&memory, pair.stage.plan.pool_bytes, pass->held.trace.counts.slots,
                            &outcome->problem)) {
         return;
     }
-    if (parallel_order_make(&pass->trace, &pair.order, &outcome->problem)) {
+    if (parallel_order_make(&pass->held.trace, &pair.order, &outcome->problem)) {
         if (pass->plan->checked) {
             pair_judge(&pair);
         } else {
