@@ -2,6 +2,7 @@
  * cmd_trace_test.c - `heaprig trace` and `heaprig import` from outside: files in, files out, words
  * and exit statuses */
 #include "test_trace.h"
+#include "trace_info.h"
 
 #include <stdio.h>
 #include <sys/wait.h>
@@ -90,6 +91,24 @@ START_TEST(an_import_is_shown_converted_and_cut) {
 }
 END_TEST
 
+/* A recorded command is whatever argv was: it must not break the lines, nor drive the terminal. */
+START_TEST(a_command_with_control_bytes_stays_on_its_line) {
+    file_put("app.txt", android);
+    assert_run(0, "import --from android @/app.txt -o @/app.hrt", "");
+    struct trace trace = test_trace_load("app.hrt");
+    (void)snprintf(trace.command, sizeof trace.command, "sh -c a\nb\033[2J");
+    char *shown = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&shown, &bytes);
+    ck_assert_ptr_nonnull(out);
+    trace_info_print(&trace, out);
+    ck_assert_int_eq(fclose(out), 0);
+    ck_assert_ptr_nonnull(strstr(shown, "command       sh -c a\\x0ab\\x1b[2J\n"));
+    free(shown);
+    trace_release(&trace);
+}
+END_TEST
+
 START_TEST(generators_are_shown) {
     assert_run(0, "trace info gen:comb:1:1000 gen:shrink", "origin        gen:shrink:1:20000");
     ck_assert_ptr_nonnull(strstr(said, "gen:comb:1:1000"));
@@ -139,6 +158,7 @@ int main(void) {
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, folder_open, folder_close);
     tcase_add_test(tcase, an_import_is_shown_converted_and_cut);
+    tcase_add_test(tcase, a_command_with_control_bytes_stays_on_its_line);
     tcase_add_test(tcase, generators_are_shown);
     tcase_add_loop_test(tcase, bad_usage_and_input_exit_with_2, 0,
                         sizeof refusals / sizeof refusals[0]);

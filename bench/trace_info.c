@@ -3,6 +3,7 @@
  * of 2^(k-1) to 2^k - 1. */
 #include "trace_info.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
@@ -37,8 +38,17 @@ static void number_print(FILE *out, uint64_t number, int columns) {
     }
 }
 
+/* On one line and harmless to a terminal, whatever a recorded command line holds. */
 static void text_print(FILE *out, const char *label, const char *text) {
-    fprintf(out, "%-*s%s\n", LABEL_COLUMNS, label, text[0] == '\0' ? "-" : text);
+    fprintf(out, "%-*s", LABEL_COLUMNS, label);
+    for (const char *c = text[0] == '\0' ? "-" : text; *c != '\0'; c++) {
+        if (iscntrl((unsigned char)*c)) {
+            fprintf(out, "\\x%02x", (unsigned)(unsigned char)*c);
+        } else {
+            fputc(*c, out);
+        }
+    }
+    fputc('\n', out);
 }
 
 static void count_print(FILE *out, const char *label, uint64_t count, const char *unit) {
