@@ -5,6 +5,7 @@
 #   ALLOCATORS="tlsf glibc"   only these (bump is left out unless named: it never frees)
 #   TRACES="a b"              only these
 set -eu
+export LC_ALL=C.UTF-8 # gnuplot complains of UTF-8 in a locale without
 folder=${1:-results/latest}
 out=${2:-plots/out}
 [ -f "$folder/bench.tsv" ] || {
