@@ -108,7 +108,26 @@ $(B)/bench/meta.o: compile_flags := $(compile_flags) -DHEAPRIG_FLAGS='"$(compile
 # These tests are about their own calls of malloc: none may be optimized away.
 $(B)/trace/record_test.o $(B)/bench/run_test.o: compile_flags := $(compile_flags) -fno-builtin
 
-$(B)/libheaprig.a: $(library_o)
+# The allocators a second time, under names that begin with touched_: each of their loads and stores calls
+# bench/touches.c. gcc alone does so without leaving any out, and not together with another sanitizer.
+touched_c     := $(filter alloc/%,$(library_c)) $(filter bench/decorator_%,$(library_c)) bench/subject.c
+touched_flags  = $(filter-out -fsanitize=% -fno-sanitize-recover=%,$(compile_flags)) $(touches_see)
+TOUCHES       := $(if $(findstring clang,$(CC))$(findstring thread,$(SAN)),,-fsanitize=thread --param tsan-instrument-func-entry-exit=0)
+$(B)/touched/alloc/%.o: touches_see := $(alloc_flags) $(TOUCHES)
+$(B)/touched/bench/decorator_slab.o: touches_see := -fno-builtin $(TOUCHES)
+$(B)/touched/%.o: %.c | $(deps_ok)
+	@mkdir -p $(@D)
+	echo '  cc    $@'
+	$(CC) $(touched_flags) -MMD -MP -c $< -o $@
+
+$(B)/touched.o: $(patsubst %.c,$(B)/touched/%.o,$(touched_c))
+	echo '  ld    $@'
+	$(CC) -r -nostdlib $(ARCH_LDFLAGS) $^ -o $@.plain
+	$(NM) -g --defined-only $@.plain | awk 'NF == 3 { print $$3, "touched_" $$3 }' >$@.names
+	printf '%s\n' memcpy memmove memset memcmp | sed 's/.*/& __wrap_&/' >>$@.names
+	$(OBJCOPY) --redefine-syms=$@.names $@.plain $@
+
+$(B)/libheaprig.a: $(library_o) $(B)/touched.o
 	@rm -f $@
 	echo '  ar    $@'
 	ar rcs $@ $^
@@ -145,7 +164,7 @@ $(preloads):
 	echo '  so    $@'
 	$(CC) -shared $(ARCH_LDFLAGS) $^ -ldl -lpthread -o $@
 
-$(plugins): $(B)/%_plugin.so: %_plugin.c | $(deps_ok)
+$(filter-out $(B)/bench/touched_plugin.so,$(plugins)): $(B)/%_plugin.so: %_plugin.c | $(deps_ok)
 	@mkdir -p $(@D)
 	echo '  so    $@'
 	$(CC) $(compile_flags) -fPIC -shared $(link_flags) -MMD -MP -MF $@.d $< -o $@
@@ -159,6 +178,13 @@ build/qemu_insn.so: tools/qemu_insn.c | $(deps_ok)
 	@mkdir -p $(@D)
 	echo '  so    $@'
 	gcc -std=c11 -O2 $(filter-out -Wpedantic,$(WARN)) -fPIC -shared $< -o $@
+
+# A plug-in with instrumentation, as README.md tells to make one.
+$(B)/bench/touched_plugin.so: bench/touched_plugin.c | $(deps_ok)
+	@mkdir -p $(@D)
+	echo '  so    $@'
+	$(CC) $(touched_flags) -fno-builtin -fPIC $(TOUCHES) -MMD -MP -MF $@.d -MT $@ -c $< -o $@.o
+	$(CC) -shared $(ARCH_LDFLAGS) -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset,--wrap=memcmp $@.o -o $@
 
 # The allocators must fit firmware: no libc but four memory functions, no vector or float registers.
 $(B)/freestanding.ok: $(alloc_o) tools/check_freestanding.sh tools/check_freestanding_test.sh
@@ -281,7 +307,7 @@ bless: all arm build/code_size.tsv
 	build/heaprig gate init --fixed-placement $(gate_whole)
 
 -include $(library_o:.o=.d) $(tests:=.d) $(patsubst bench/%_main.c,$(B)/bench/%_main.d,$(wildcard bench/*_main.c)) \
-    $(addsuffix .d,$(plugins)) $(patsubst %.c,$(B)/pic/%.d,$(preload_c) $(malloc_preload_parts))
+    $(addsuffix .d,$(plugins)) $(patsubst %.c,$(B)/touched/%.d,$(touched_c)) $(patsubst %.c,$(B)/pic/%.d,$(preload_c) $(malloc_preload_parts))
 .SECONDARY:
 
 ## make clean        remove what was built

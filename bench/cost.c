@@ -182,7 +182,7 @@ static struct row_cost *row_call(struct cost_row *row, const char *kind) {
             return &row->call[i];
         }
     }
-    assert(!"the plugin knows no other kinds");
+    assert(false && "the plugin knows no other kinds");
     return NULL;
 }
 

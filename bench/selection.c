@@ -44,8 +44,8 @@ static char *option_help(int key, const char *text, void *input) {
     static const char *const defaults[] = {[SELECTION_ALL] = "all",
                                            [SELECTION_OWN] = "own",
                                            [SELECTION_POOL] = "own allocators that free",
-                                           [SELECTION_THREADS] = "lock: and each own one, and "
-                                                                 "the system's"};
+                                           [SELECTION_THREADS] =
+                                               ("lock: and each own one, and the system's")};
     const struct selection_choice *choice = input;
     char *help = NULL;
     if (key != 'a' || choice == NULL ||

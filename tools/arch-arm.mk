@@ -8,5 +8,6 @@ ARCH_LDFLAGS      := --sysroot=$(SYSROOT)
 RUN               := qemu-arm -L $(SYSROOT)
 OBJDUMP           := arm-linux-gnueabihf-objdump
 NM                := arm-linux-gnueabihf-nm
+OBJCOPY           := arm-linux-gnueabihf-objcopy
 DEPS              := core arm
 

@@ -5,4 +5,5 @@ ARCH_LDFLAGS      :=
 RUN               :=
 OBJDUMP           := objdump
 NM                := nm
+OBJCOPY           := objcopy
 DEPS              := core

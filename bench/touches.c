@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * touches.c - see touches.h: what code compiled with -fsanitize=thread calls
+ *
+ * The names are gcc's (its libsanitizer/tsan/tsan_interface.h). A hook costs a call, a compare and
+ * a store into a buffer that stays in the cache; the buffer is worked off between operations.
+ */
+#include "touches.h"
+
+#include "subject.h"
+
+#include <assert.h>
+#include <string.h>
+
+static struct {
+    uintptr_t base;
+    size_t bytes; /* 0: nothing is watched */
+    touches_fn *see;
+    void *ctx;
+    struct touch *at; /* in kept[]: where the next one goes */
+} watch;
+static struct touch kept[TOUCHES_ROOM];
+
+size_t touches_pass(void) {
+    size_t count = watch.bytes > 0 ? (size_t)(watch.at - kept) : 0;
+    if (count > 0) {
+        watch.at = kept;
+        watch.see(watch.ctx, kept, count);
+    }
+    return count;
+}
+
+void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx) {
+    assert(bytes <= UINT32_MAX);
+    watch.base = (uintptr_t)pool;
+    watch.bytes = bytes;
+    watch.see = see;
+    watch.ctx = ctx;
+    watch.at = kept;
+}
+
+void touches_unwatch(void) {
+    watch.bytes = 0;
+}
+
+static inline __attribute__((always_inline)) void touch(const void *address, size_t bytes,
+                                                        uint32_t write) {
+    uintptr_t offset = (uintptr_t)address - watch.base;
+    if (__builtin_expect(offset < watch.bytes, 1)) {
+        *watch.at++ = (struct touch){(uint32_t)offset, (uint32_t)bytes | write};
+        if (__builtin_expect(watch.at == kept + TOUCHES_ROOM, 0)) {
+            (void)touches_pass();
+        }
+    }
+}
+
+/* A run may be empty. */
+static void touch_run(const void *address, size_t bytes, uint32_t write) {
+    if (bytes > 0) {
+        touch(address, bytes, write);
+    }
+}
+
+/* ---- what instrumented code calls; under ThreadSanitizer these names are its own ---- */
+
+#if !defined(__SANITIZE_THREAD__)
+#define HOOK(name, bytes, write)                                                                   \
+    void __tsan_##name(const void *p);                                                             \
+    void __tsan_##name(const void *p) {                                                            \
+        touch(p, bytes, write);                                                                    \
+    }
+#define HOOKS(bytes)                                                                               \
+    HOOK(read##bytes, bytes, 0)                                                                    \
+    HOOK(write##bytes, bytes, TOUCH_WRITE)                                                         \
+    HOOK(unaligned_read##bytes, bytes, 0)                                                          \
+    HOOK(unaligned_write##bytes, bytes, TOUCH_WRITE)                                               \
+    HOOK(volatile_read##bytes, bytes, 0)                                                           \
+    HOOK(volatile_write##bytes, bytes, TOUCH_WRITE)                                                \
+    HOOK(unaligned_volatile_read##bytes, bytes, 0)                                                 \
+    HOOK(unaligned_volatile_write##bytes, bytes, TOUCH_WRITE)
+HOOKS(1)
+HOOKS(2)
+HOOKS(4)
+HOOKS(8)
+HOOKS(16)
+
+void __tsan_read_range(const void *p, size_t bytes);
+void __tsan_read_range(const void *p, size_t bytes) {
+    touch_run(p, bytes, 0);
+}
+
+void __tsan_write_range(const void *p, size_t bytes);
+void __tsan_write_range(const void *p, size_t bytes) {
+    touch_run(p, bytes, TOUCH_WRITE);
+}
+
+void __tsan_init(void);
+void __tsan_init(void) {
+}
+
+void __tsan_func_entry(const void *caller);
+void __tsan_func_entry(const void *caller) {
+    (void)caller;
+}
+
+void __tsan_func_exit(void);
+void __tsan_func_exit(void) {
+}
+#endif
+
+/* ---- the memory functions of instrumented code, renamed as `ld --wrap` does ---- */
+
+void *__wrap_memcpy(void *to, const void *from, size_t bytes);
+void *__wrap_memcpy(void *to, const void *from, size_t bytes) {
+    touch_run(from, bytes, 0);
+    touch_run(to, bytes, TOUCH_WRITE);
+    return memcpy(to, from, bytes);
+}
+
+void *__wrap_memmove(void *to, const void *from, size_t bytes);
+void *__wrap_memmove(void *to, const void *from, size_t bytes) {
+    touch_run(from, bytes, 0);
+    touch_run(to, bytes, TOUCH_WRITE);
+    return memmove(to, from, bytes);
+}
+
+void *__wrap_memset(void *to, int value, size_t bytes);
+void *__wrap_memset(void *to, int value, size_t bytes) {
+    touch_run(to, bytes, TOUCH_WRITE);
+    return memset(to, value, bytes);
+}
+
+int __wrap_memcmp(const void *a, const void *b, size_t bytes);
+int __wrap_memcmp(const void *a, const void *b, size_t bytes) {
+    touch_run(a, bytes, 0);
+    touch_run(b, bytes, 0);
+    return memcmp(a, b, bytes);
+}
+
+/* ---- the second build ---- */
+
+const struct alloc_ops *touched_subject_find(const char *name_or_path, struct problem *problem);
+
+const struct alloc_ops *touches_build(const struct alloc_ops *ops) {
+    struct problem problem;
+    bool named = subject_find(ops->name, &problem) == ops; /* a plug-in's name finds nothing */
+    const struct alloc_ops *touched = named ? touched_subject_find(ops->name, &problem) : NULL;
+    return touched != NULL ? touched : ops;
+}
+
+const char *touches_absent(void) {
+#if defined(__clang__)
+    return "the allocators were built by clang, whose instrumentation leaves loads out";
+#elif defined(__SANITIZE_THREAD__)
+    return "ThreadSanitizer takes the hooks";
+#else
+    return NULL;
+#endif
+}

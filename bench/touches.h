@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * touches.h - the loads and stores of an allocator's own code, one by one
+ *
+ * Every own allocator, and what decorates them, is in the program twice: plain, and compiled by gcc
+ * with -fsanitize=thread, which puts a call before each load and store (but those of locals that no
+ * pointer leads to). Calls of memcpy(), memmove(), memset() and memcmp() are led through here as
+ * well. This is the runtime for such code, instead of gcc's; it keeps what falls into the pool that
+ * is watched and forgets the rest (stack, constants).
+ *
+ *   alloc/tlsf.c ─ gcc -fsanitize=thread ─► __tsan_read4(p) ─► [pool + offset, 4 bytes, load]
+ *
+ * A plug-in can be compiled so as well (README.md); this program then is its runtime. Of one that
+ * is not, nothing is seen. clang is not used so: its instrumentation leaves loads out.
+ */
+#ifndef HEAPRIG_TOUCHES_H
+#define HEAPRIG_TOUCHES_H
+
+#include "../alloc/alloc.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One load or store, or a run of them by a memory function or a copied structure. */
+struct touch {
+    uint32_t offset; /* from the pool's start */
+    uint32_t bytes;  /* TOUCH_WRITE or-ed in */
+};
+
+#define TOUCH_WRITE 0x80000000u
+
+/* Called with touches in the order they happened; they are gone afterwards. */
+typedef void touches_fn(void *ctx, const struct touch *touches, size_t count);
+
+/* From now on touches of [pool, pool + bytes) are kept and, when TOUCHES_ROOM have come together,
+ * or touches_pass() is called, handed to `see`. One pool at a time, one thread. bytes <= 4 GiB - 1.
+ */
+enum { TOUCHES_ROOM = 4096 };
+void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx);
+
+/* Hands over what was kept, and tells how many touches that were. */
+size_t touches_pass(void);
+
+/* Ends the watch; what was kept and not handed over is dropped. */
+void touches_unwatch(void);
+
+/* The instrumented build of an allocator that subject_find() has found; the table itself for
+ * plug-ins and baselines, which have no other. */
+const struct alloc_ops *touches_build(const struct alloc_ops *ops);
+
+/* NULL when the own allocators were built with instrumentation, else why they were not. */
+const char *touches_absent(void);
+
+#endif
