@@ -34,7 +34,6 @@ bool cache_access(struct cache *cache, uint64_t pa);
 
 struct caches {
     struct cache l1, l2;
-    uint32_t last_line; /* line of the latest data access, which cannot have left: a filter */
 };
 
 /* Data access: 0, 1 or 2 for served by L1, L2 or RAM. */

@@ -16,9 +16,9 @@
     X(micro_d, "entries of the data micro-TLB, of that for loads if stores have their own")        \
     X(micro_store, "entries of the micro-TLB for stores, 0: loads and stores share one")           \
     X(micro_policy, "replacement there: 0 round-robin, 1 random, 2 LRU")                           \
-    X(micro_i_largest, "log2 of the largest page an entry there holds; larger ones as fragments")  \
-    X(micro_d_largest, "the same for data")                                                        \
-    X(micro_flush, "1: writes to CONTEXTIDR, DACR, TTBR, PRRR, NMRR flush the micro-TLBs")         \
+    X(micro_i_sizes, "sizes an entry there may have: 1 4K + 2 64K + 4 1M + 8 16M; else fragments") \
+    X(micro_d_sizes, "the same for data")                                                          \
+    X(micro_flush, "all of it goes at 0: nothing; 1: maintenance; 2: that, and CP15 writes")       \
     X(micro_latch, "1: the last translation counts as one entry more")                             \
     X(main_sets, "sets of the main TLB, 0: none")                                                  \
     X(main_ways, "its ways")                                                                       \
@@ -38,7 +38,7 @@
     X(hit_cycles, "an access that hits micro-TLB and L1")                                          \
     X(l2_cycles, "more, when served by the L2")                                                    \
     X(micro_cycles, "more, on a micro-TLB miss")                                                   \
-    X(walk_cycles, "more, on a walk, besides its reads")                                           \
+    X(walk_cycles, "more, on a walk whose reads hit where walks look first")                       \
     X(walk_miss_cycles, "more, on a walk that misses the walk cache")                              \
     X(ram_ns, "more, when served by RAM, ns after an L2 miss")                                     \
     X(mhz, "clock that ns are converted with")
@@ -67,12 +67,12 @@ struct core {
     } knob[CORE_KNOB_COUNT];
 };
 
-/* Number of presets; the i-th, NULL iff there is none. */
+/* Number of presets; the name of the i-th, NULL iff there is none. */
 size_t core_count(void);
-const struct core *core_at(size_t i);
-/* The preset of this name ("a5", "a7", "a8", "a9", "a9-64", "a9-256", "a9-512", "a15", "a17",
- * "a53"), NULL iff there is none. */
-const struct core *core_find(const char *name);
+const char *core_preset_name(size_t i);
+/* Copies the preset of this name ("a5", "a7", "a8", "a9", "a15", "a17", "a53", "a9-64", "a9-256",
+ * "a9-512") to *core. False iff there is none. */
+bool core_find(struct core *core, const char *name);
 
 const char *core_knob_name(enum core_knob knob);
 const char *core_knob_what(enum core_knob knob);

@@ -45,14 +45,16 @@ struct mmu_counters {
 /* One micro-TLB with its presence map. */
 struct mmu_micro {
     struct tlb tlb;
-    uint8_t *map;    /* 2^20 bytes: rights by va >> 12, or 0; bit 7: an entry is there */
+    uint8_t *map;    /* 2^20 bytes: rights by va >> 12, bit 7: an entry is there; 0: none */
     uint32_t *frame; /* 2^20 page frame numbers, valid where the map is not 0; with caches only */
-    uint32_t latch;  /* knob `latch`: page number | 1 of the last translation, 0: none */
+    uint32_t sizes;  /* page sizes that an entry may have, else fragments */
+    bool mixed;      /* two entries may cover the same page */
 };
 
 struct mmu {
     const uint8_t *map[4]; /* by kind (the fourth as load): of the micro-TLB that serves it */
-    uint8_t wanted[4];     /* right that the kind needs in this mode; 0 forces the slow path */
+    uint8_t right[4];      /* that the kind needs in this mode: a bit of tlb_entry.rights */
+    uint8_t wanted[4];     /* the same, or 0, which forces the slow path */
     const uint32_t *frame[4];
     struct mmu_counters counters;
     struct vm_regs regs; /* read freely, change with mmu_write() */
@@ -65,6 +67,9 @@ struct mmu {
     struct tlb main;
     struct tlb walk_cache;
     struct caches caches;
+    uint32_t walk_level;  /* knob of this name */
+    bool with_caches;     /* data accesses go through the caches */
+    bool lru;             /* hits change the state of micro-TLBs */
     enum vm_fault fault;  /* of the last access that failed */
     uint32_t fault_va;    /* its address: DFAR or IFAR */
     uint8_t fault_domain; /* of DFSR, where it is defined */
@@ -135,6 +140,9 @@ static inline uint32_t mmu_ref(uint32_t va, enum vm_kind kind) {
 /* Performs references in order: the fast way. Returns how many; fewer than `count` iff refs[result]
  * faulted (mmu->fault). The kind of each is VM_LOAD, VM_STORE or VM_FETCH. */
 size_t mmu_run(struct mmu *mmu, const uint32_t *refs, size_t count);
+
+/* NULL if the presence maps agree with the micro-TLBs, else the broken rule. O(2^20). */
+const char *mmu_check(const struct mmu *mmu);
 
 /* Sets all counters to 0; TLBs and caches keep their contents. */
 void mmu_reset_counters(struct mmu *mmu);

@@ -39,10 +39,13 @@ struct tlb_entry {
     uint16_t asid;   /* 0 to 255, or TLB_GLOBAL */
     uint8_t domain;  /* 0 to 15 */
     uint8_t rights;  /* of a client of the domain */
-    uint32_t pfn;    /* pa >> 12 of the first byte; in a walk cache pa >> 10 of the table */
-    uint16_t memory; /* TLB_CACHEABLE, ... and, from bit 8, the descriptor's attributes for PAR */
-    uint16_t spare;
+    uint32_t pfn;    /* pa >> 12 of the first byte; in a walk cache the first-level descriptor */
+    uint16_t memory; /* TLB_CACHEABLE, ... and, from bit 8, the attributes that PAR shows */
+    uint16_t from;   /* log2 of the page it is of: more than its own when it is a fragment */
 };
+
+/* Domain of what was translated with the MMU off: every access is permitted. */
+enum { TLB_NO_DOMAIN = 0xff };
 
 static inline unsigned tlb_entry_log2(const struct tlb_entry *entry) {
     return entry->tag & 0xfff;
@@ -82,6 +85,7 @@ struct tlb {
     uint32_t random;
     uint32_t
         present[4];  /* entries by size: 4 KiB, 64 KiB, 1 MiB, 16 MiB; without the lockable ones */
+    uint32_t held;   /* their sum */
     uint32_t locked; /* entries among the lockable ones */
     bool locking;
 };

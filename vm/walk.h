@@ -57,7 +57,7 @@ struct walk {
     unsigned reads;      /* descriptors read, 0 to 2 */
     uint64_t read_pa[2];
     uint32_t descriptor[2];
-    uint8_t domain;         /* valid once the first-level descriptor is */
+    uint8_t domain;         /* once a first-level descriptor that is no fault was read */
     struct tlb_entry entry; /* iff no fault */
 };
 
@@ -66,12 +66,12 @@ struct walk {
 struct walk vm_walk(const struct vm_regs *regs, const struct vm_ram *ram, uint32_t va);
 
 /* The same in its two halves, for a walker with a cache between them. vm_walk_first() reads the
- * first level; true iff it is a pointer to a second-level table, then `*table` is its pa and
- * vm_walk_second() completes the walk. */
+ * first level; true iff the descriptor, in walk->descriptor[0], points to a second-level table:
+ * then vm_walk_second() completes the walk. It needs descriptor[0] and `reads` only. */
 bool vm_walk_first(const struct vm_regs *regs, const struct vm_ram *ram, uint32_t va,
-                   struct walk *walk, uint32_t *table);
+                   struct walk *walk);
 void vm_walk_second(const struct vm_regs *regs, const struct vm_ram *ram, uint32_t va,
-                    uint32_t table, struct walk *walk);
+                    struct walk *walk);
 
 /* Domain and permission check of a translation: VM_FAULT_NONE, or domain or permission fault. */
 enum vm_fault vm_check(const struct tlb_entry *entry, uint32_t dacr, enum vm_kind kind, bool user);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cache.c - which lines are in a data cache: see cache.h
+ */
+#include "cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool power_of_two(uint32_t x) {
+    return x != 0 && (x & (x - 1)) == 0;
+}
+
+static uint32_t log2_of(uint32_t power) {
+    uint32_t log2 = 0;
+    while (power >> log2 != 1) {
+        log2++;
+    }
+    return log2;
+}
+
+bool cache_open(struct cache *cache, const struct cache_shape *shape) {
+    memset(cache, 0, sizeof *cache);
+    if (shape->bytes == 0) {
+        return true;
+    }
+    uint32_t lines = power_of_two(shape->line) ? shape->bytes / shape->line : 0;
+    if (shape->ways == 0 || lines % shape->ways != 0 || !power_of_two(lines / shape->ways)) {
+        return false;
+    }
+    cache->line_log2 = log2_of(shape->line);
+    cache->set_mask = lines / shape->ways - 1;
+    cache->ways = shape->ways;
+    cache->policy = shape->policy;
+    cache->random = 0x2545f491u;
+    cache->tag = calloc(lines, sizeof *cache->tag);
+    cache->next = calloc(lines / shape->ways, sizeof *cache->next);
+    if (cache->tag == NULL || cache->next == NULL) {
+        cache_close(cache);
+        return false;
+    }
+    return true;
+}
+
+void cache_close(struct cache *cache) {
+    free(cache->tag);
+    free(cache->next);
+    memset(cache, 0, sizeof *cache);
+}
+
+void cache_clear(struct cache *cache) {
+    if (cache->tag != NULL) {
+        memset(cache->tag, 0, (size_t)(cache->set_mask + 1) * cache->ways * sizeof *cache->tag);
+    }
+}
+
+static uint32_t victim(struct cache *cache, uint32_t set) {
+    if (cache->policy == TLB_RANDOM) {
+        uint32_t x = cache->random;
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        cache->random = x;
+        return (uint32_t)((uint64_t)x * cache->ways >> 32);
+    }
+    uint32_t way = cache->next[set];
+    cache->next[set] = way + 1 == cache->ways ? 0 : way + 1;
+    return way;
+}
+
+/* LRU keeps the ways of a set in order of use: what is used moves to the front. */
+static bool access_lru(uint32_t *way, uint32_t ways, uint32_t tag) {
+    uint32_t i = 0;
+    while (i + 1 < ways && way[i] != tag) {
+        i++;
+    }
+    bool hit = way[i] == tag;
+    memmove(way + 1, way, i * sizeof *way);
+    way[0] = tag;
+    return hit;
+}
+
+bool cache_access(struct cache *cache, uint64_t pa) {
+    if (cache->tag == NULL) {
+        return false;
+    }
+    uint32_t line = (uint32_t)(pa >> cache->line_log2), tag = line + 1;
+    uint32_t set = line & cache->set_mask;
+    uint32_t *way = cache->tag + (size_t)set * cache->ways;
+    if (way[0] == tag) {
+        return true;
+    }
+    if (cache->policy == TLB_LRU) {
+        return access_lru(way, cache->ways, tag);
+    }
+    uint32_t empty = cache->ways;
+    for (uint32_t i = cache->ways; i-- > 0;) {
+        if (way[i] == tag) {
+            return true;
+        }
+        empty = way[i] == 0 ? i : empty;
+    }
+    way[empty < cache->ways ? empty : victim(cache, set)] = tag;
+    return false;
+}
+
+unsigned caches_access_from(struct caches *caches, uint64_t pa, unsigned level) {
+    if (level == 0 && cache_access(&caches->l1, pa)) {
+        return 0;
+    }
+    return level <= 1 && cache_access(&caches->l2, pa) ? 1 : 2;
+}
+
+unsigned caches_access(struct caches *caches, uint64_t pa) {
+    return caches_access_from(caches, pa, 0);
+}

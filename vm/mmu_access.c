@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * mmu_access.c - accesses through the MMU: misses, walks, faults, and runs of references
+ */
+#include "mmu_micro.h"
+
+#include <string.h>
+
+static enum vm_fault fail(struct mmu *mmu, enum vm_fault fault, uint32_t va, uint8_t domain) {
+    mmu->fault = fault;
+    mmu->fault_va = va;
+    mmu->fault_domain = domain;
+    mmu->counters.faults[fault]++;
+    return fault;
+}
+
+/* Runs the latest read of the walk, of that level, through the caches. */
+static void charge_read(struct mmu *mmu, const struct walk *walk, unsigned level) {
+    unsigned at = caches_access_from(&mmu->caches, walk->read_pa[walk->reads - 1], mmu->walk_level);
+    mmu->counters.walk_reads[level]++;
+    mmu->counters.walk_read_at[at]++;
+}
+
+/* Walks for `va`, with the walk cache between the levels. */
+static void walk_tables(struct mmu *mmu, uint32_t va, struct walk *walk) {
+    uint16_t asid = mmu->regs.contextidr & 0xff;
+    const struct tlb_entry *cached =
+        mmu->walk_cache.held != 0 ? tlb_find(&mmu->walk_cache, va, asid) : NULL;
+    if (cached != NULL) {
+        mmu->counters.walk_cache_hits++;
+        walk->reads = 0;
+        walk->descriptor[0] = cached->pfn;
+    } else {
+        bool table = vm_walk_first(&mmu->regs, mmu->ram, va, walk);
+        if (walk->reads != 0) {
+            charge_read(mmu, walk, 0);
+        }
+        if (!table) {
+            return;
+        }
+        struct tlb_entry entry = {.tag = (va >> VM_SECTION_LOG << VM_SECTION_LOG) | VM_SECTION_LOG,
+                                  .asid = asid,
+                                  .pfn = walk->descriptor[0],
+                                  .from = VM_SECTION_LOG},
+                         evicted;
+        tlb_insert(&mmu->walk_cache, &entry, &evicted);
+    }
+    vm_walk_second(&mmu->regs, mmu->ram, va, walk);
+    charge_read(mmu, walk, 1);
+}
+
+/* Brings the translation of `va` into the micro-TLB. */
+static enum vm_fault refill(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+    struct mmu_micro *micro = mmu->micro_of[kind];
+    mmu->counters.micro_misses[kind]++;
+    const struct tlb_entry *entry = tlb_find(&mmu->main, va, mmu->regs.contextidr & 0xff);
+    if (entry != NULL) {
+        micro_insert(mmu, micro, entry, va);
+        return VM_FAULT_NONE;
+    }
+    mmu->counters.main_misses[kind]++;
+    struct walk walk;
+    walk_tables(mmu, va, &walk);
+    if (walk.fault != VM_FAULT_NONE) {
+        return fail(mmu, walk.fault, va, walk.domain);
+    }
+    struct tlb_entry evicted;
+    tlb_insert(&mmu->main, &walk.entry, &evicted);
+    micro_insert(mmu, micro, &walk.entry, va);
+    return VM_FAULT_NONE;
+}
+
+/* The entry that translates `va`, after refill: there is one. */
+static const struct tlb_entry *hit(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+    return tlb_find(&mmu->micro_of[kind]->tlb, va, mmu->regs.contextidr & 0xff);
+}
+
+static enum vm_fault translate(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+    const uint8_t *byte = &mmu->map[kind][va >> VM_PAGE_LOG];
+    if (*byte == 0) {
+        enum vm_fault fault = refill(mmu, va, kind);
+        if (fault != VM_FAULT_NONE) {
+            return fault;
+        }
+    } else if (mmu->lru) {
+        hit(mmu, va, kind);
+    }
+    if (*byte & mmu->right[kind]) {
+        return VM_FAULT_NONE;
+    }
+    const struct tlb_entry *entry = hit(mmu, va, kind);
+    return fail(mmu, vm_check(entry, mmu->regs.dacr, kind, mmu->user), va, entry->domain);
+}
+
+/* A data access of the program, by physical address, through the cache model. */
+static void data_access(struct mmu *mmu, uint64_t pa, bool cacheable) {
+    mmu->counters.data_at[cacheable ? caches_access(&mmu->caches, pa) : MMU_AT_RAM]++;
+}
+
+static void data_access_at(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+    uint32_t frame = mmu->frame[kind][va >> VM_PAGE_LOG];
+    data_access(mmu, (uint64_t)(frame & ~MICRO_CACHEABLE) << VM_PAGE_LOG | (va & (VM_PAGE - 1)),
+                frame & MICRO_CACHEABLE);
+}
+
+/* One access but for the counter of accesses. */
+static enum vm_fault access_uncounted(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+    if (!(mmu->regs.sctlr & VM_SCTLR_M)) {
+        if (mmu->with_caches && kind != VM_FETCH) {
+            data_access(mmu, va, false); /* data is strongly ordered while the MMU is off */
+        }
+        return VM_FAULT_NONE;
+    }
+    enum vm_fault fault = translate(mmu, va, kind);
+    if (fault == VM_FAULT_NONE && mmu->with_caches && kind != VM_FETCH) {
+        data_access_at(mmu, va, kind);
+    }
+    return fault;
+}
+
+enum vm_fault mmu_access_slow(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+    enum vm_fault fault = access_uncounted(mmu, va, kind);
+    mmu->counters.accesses[kind] += fault == VM_FAULT_NONE;
+    return fault;
+}
+
+enum vm_fault mmu_access_bytes(struct mmu *mmu, uint32_t va, uint32_t bytes, enum vm_kind kind) {
+    if ((mmu->regs.sctlr & VM_SCTLR_A) && (bytes == 2 || bytes == 4) && va % bytes != 0) {
+        return fail(mmu, VM_FAULT_ALIGNMENT, va, 0);
+    }
+    uint32_t last = va + (bytes - 1);
+    enum vm_fault fault = mmu_access(mmu, va, kind);
+    while (fault == VM_FAULT_NONE && va >> VM_PAGE_LOG != last >> VM_PAGE_LOG) {
+        va = (va & ~(VM_PAGE - 1)) + VM_PAGE;
+        fault = mmu_access(mmu, va, kind);
+    }
+    return fault;
+}
+
+enum vm_fault mmu_translate(struct mmu *mmu, uint32_t va, enum vm_kind kind, uint64_t *pa) {
+    enum vm_fault fault = mmu_access(mmu, va, kind);
+    if (fault == VM_FAULT_NONE) {
+        *pa = mmu->regs.sctlr & VM_SCTLR_M ? tlb_entry_pa(hit(mmu, va, kind), va) : va;
+    }
+    return fault;
+}
+
+/* Where the bytes from `va` to the end of its page, at most `bytes`, are in the host. */
+static enum vm_fault host_of(struct mmu *mmu, uint32_t va, uint32_t bytes, enum vm_kind kind,
+                             void **host, uint32_t *length) {
+    uint64_t pa;
+    enum vm_fault fault = mmu_translate(mmu, va, kind, &pa);
+    if (fault != VM_FAULT_NONE) {
+        return fault;
+    }
+    uint32_t rest = VM_PAGE - (va & (VM_PAGE - 1));
+    *length = bytes < rest ? bytes : rest;
+    *host = vm_ram_at(mmu->ram, pa, *length);
+    return *host == NULL ? fail(mmu, VM_FAULT_EXTERNAL, va, 0) : VM_FAULT_NONE;
+}
+
+enum vm_fault mmu_load_bytes(struct mmu *mmu, void *to, uint32_t va, uint32_t bytes) {
+    for (uint32_t done = 0, length; done < bytes; done += length) {
+        void *host;
+        enum vm_fault fault = host_of(mmu, va + done, bytes - done, VM_LOAD, &host, &length);
+        if (fault != VM_FAULT_NONE) {
+            return fault;
+        }
+        memcpy((char *)to + done, host, length);
+    }
+    return VM_FAULT_NONE;
+}
+
+enum vm_fault mmu_store_bytes(struct mmu *mmu, uint32_t va, const void *from, uint32_t bytes) {
+    for (uint32_t done = 0, length; done < bytes; done += length) {
+        void *host;
+        enum vm_fault fault = host_of(mmu, va + done, bytes - done, VM_STORE, &host, &length);
+        if (fault != VM_FAULT_NONE) {
+            return fault;
+        }
+        memcpy(host, (const char *)from + done, length);
+    }
+    return VM_FAULT_NONE;
+}
+
+static size_t run_fast(struct mmu *mmu, const uint32_t *refs, size_t count) {
+    const uint8_t *map[4] = {mmu->map[0], mmu->map[1], mmu->map[2], mmu->map[3]};
+    uint8_t wanted[4];
+    memcpy(wanted, mmu->right, sizeof wanted);
+    size_t i = 0;
+    for (; i < count; i++) {
+        uint32_t ref = refs[i];
+        if (!(map[ref & 3][ref >> VM_PAGE_LOG] & wanted[ref & 3]) &&
+            translate(mmu, ref & ~3u, ref & 3) != VM_FAULT_NONE) {
+            break;
+        }
+    }
+    return i;
+}
+
+static size_t run_cached(struct mmu *mmu, const uint32_t *refs, size_t count) {
+    size_t i = 0;
+    for (; i < count; i++) {
+        uint32_t ref = refs[i], va = ref & ~3u;
+        enum vm_kind kind = ref & 3;
+        if (!(mmu->map[kind][ref >> VM_PAGE_LOG] & mmu->right[kind]) &&
+            translate(mmu, va, kind) != VM_FAULT_NONE) {
+            break;
+        }
+        if (kind != VM_FETCH) {
+            data_access_at(mmu, va, kind);
+        }
+    }
+    return i;
+}
+
+static size_t run_slow(struct mmu *mmu, const uint32_t *refs, size_t count) {
+    size_t i = 0;
+    while (i < count && access_uncounted(mmu, refs[i] & ~3u, refs[i] & 3) == VM_FAULT_NONE) {
+        i++;
+    }
+    return i;
+}
+
+size_t mmu_run(struct mmu *mmu, const uint32_t *refs, size_t count) {
+    size_t done;
+    if (mmu->lru || !(mmu->regs.sctlr & VM_SCTLR_M)) {
+        done = run_slow(mmu, refs, count);
+    } else if (mmu->with_caches) {
+        done = run_cached(mmu, refs, count);
+    } else {
+        done = run_fast(mmu, refs, count);
+    }
+    uint64_t stores = 0, fetches = 0;
+    for (size_t i = 0; i < done; i++) {
+        stores += refs[i] & 1;
+        fetches += refs[i] >> 1 & 1;
+    }
+    mmu->counters.accesses[VM_STORE] += stores;
+    mmu->counters.accesses[VM_FETCH] += fetches;
+    mmu->counters.accesses[VM_LOAD] += done - stores - fetches;
+    return done;
+}
