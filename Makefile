@@ -221,15 +221,15 @@ tidy:
 # ---- fuzzing ----
 include fuzz/fuzz.mk
 
-## make fuzz-speed   programs a second that the oracle judges, without an engine, then under libFuzzer
+## make fuzz-speed   programs a second that the oracle judges, without an engine, then under libFuzzer, by processor time
 .PHONY: fuzz-speed
 fuzz-speed: DEPS += fuzz
 fuzz-speed: all $(foreach flavour,libfuzzer libfuzzer-client libfuzzer-address,build/fuzz/$(flavour)/tlsf)
 	$(B)/fuzz_speed
-	rm -rf build/fuzz/speed
 	for flavour in libfuzzer libfuzzer-client libfuzzer-address; do \
-	    build/fuzz/$$flavour/tlsf -runs=100000 -max_len=84 -seed=1 -print_final_stats=1 build/fuzz/speed corpus/seeds/program -create_missing_dirs=1 2>&1 | \
-	        sed -n "s|^stat::average_exec_per_sec: *|$$flavour/tlsf, programs of at most 20 records, runs/s: |p"; done
+	    rm -rf build/fuzz/speed && mkdir -p build/fuzz/speed; \
+	    HEAPRIG_COUNT=1 build/fuzz/$$flavour/tlsf -runs=100000 -max_len=28 -seed=1 build/fuzz/speed corpus/seeds/program 2>/dev/null | \
+	        awk -v name=$$flavour '/^heaprig: / { printf "%-20s%8.0f runs/s %6.2f Mops/s %6.1f ops/run\n", name "/tlsf", $$2 / $$6, $$4 / $$6 / 1e6, $$4 / $$2 }'; done
 
 ## make mutation-score  planted bugs: which does each engine find, how soon, by which rule
 .PHONY: mutation-score

@@ -7,6 +7,7 @@
  *
  *   HEAPRIG_AUDIT=N    an audit of the whole heap every N ops (0: at the end only)
  *   HEAPRIG_CHECK=0    without the allocator's own check()
+ *   HEAPRIG_COUNT=1    at the end, how many runs, ops and seconds of the processor these were
  *   HEAPRIG_LAST=FILE  the program under way stands there, for a plug-in that ends the process
  */
 #include "../bench/subject.h"
@@ -15,15 +16,17 @@
 #include "runner.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TEXT_OF(name) #name
 #define TEXT(name)    TEXT_OF(name)
 
-enum { AUDIT_EVERY = 16, CONTENT_CAP_BYTES = 64 };
+enum { AUDIT_EVERY = 64, CONTENT_CAP_BYTES = 64 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
@@ -61,8 +64,15 @@ static const struct alloc_ops *target_ops(void) {
     return &ops;
 }
 
+static struct runner *runner;
+static uint64_t runs;
+
+static void counts_say(void) {
+    printf("heaprig: %" PRIu64 " runs, %" PRIu64 " ops, %.2f s\n", runs, runner_ops(runner),
+           (double)clock() / CLOCKS_PER_SEC);
+}
+
 static struct runner *target_runner(void) {
-    static struct runner *runner;
     if (runner == NULL) {
         const char *every = getenv("HEAPRIG_AUDIT");
         uint32_t audit_every = every != NULL ? (uint32_t)strtoul(every, NULL, 10) : AUDIT_EVERY;
@@ -74,7 +84,11 @@ static struct runner *target_runner(void) {
         if (runner == NULL) {
             setup_fail("out of memory");
         }
+        if (getenv("HEAPRIG_COUNT") != NULL) {
+            (void)atexit(counts_say);
+        }
     }
+    runs++;
     return runner;
 }
 
@@ -90,10 +104,9 @@ static void last_note(const uint8_t *data, size_t size) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    struct runner *runner = target_runner();
     last_note(data, size);
     fence_reset();
-    const char *verdict = runner_program(runner, data, size);
+    const char *verdict = runner_program(target_runner(), data, size);
     if (verdict != NULL) {
         fprintf(stderr, "heaprig: %s: %s\n", target_ops()->name, verdict);
         abort();

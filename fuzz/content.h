@@ -30,4 +30,7 @@ size_t content_damage(const struct content *content, const void *payload, size_t
 /* The byte written at position `at`. */
 unsigned char content_byte(const struct content *content, size_t at);
 
+/* The byte that stands there now. */
+unsigned char content_found(const void *payload, size_t at);
+
 #endif

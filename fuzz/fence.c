@@ -32,41 +32,44 @@ struct range {
     size_t bytes;
 };
 
-enum { LIVE_MAX = 4096, PARTS_MAX = 9 };
+enum { LIVE_MAX = 4096, PARTS_MAX = 9, PLACE_BYTES = 8, PLACES = 1 << 16 };
 
 static struct {
     const struct alloc_ops *inner;
     struct alloc_ops ops;
     struct range live[LIVE_MAX]; /* any further block is not fenced */
     size_t live_count;
+    /* Where in `live` the block that starts in such 8 bytes of the pool may stand. Nothing clears
+     * it: what stands there has to agree. (Briggs and Torczon 1993, sparse sets.) */
+    uint16_t places[PLACES];
     struct range parts[PARTS_MAX]; /* the pool and its regions */
     size_t part_count;
+    struct range lent[2]; /* see lend() */
+    size_t lent_next;
 } fence;
 
+/* Not by the macros, which do nothing where this file itself is not instrumented. */
 static void range_close(const struct range *range) {
-    ASAN_POISON_MEMORY_REGION(range->start, range->bytes);
+    __asan_poison_memory_region(range->start, range->bytes);
 }
 
 static void range_open(const struct range *range) {
-    ASAN_UNPOISON_MEMORY_REGION(range->start, range->bytes);
+    __asan_unpoison_memory_region(range->start, range->bytes);
 }
 
-/* Around a call; `but` is the payload that it may touch. */
-static void enter(const void *but) {
-    for (size_t i = 0; METADATA && i < fence.part_count; i++) {
-        fence_around(fence.parts[i].start, fence.parts[i].bytes, true);
-    }
-    for (size_t i = 0; METADATA && i < fence.live_count; i++) {
-        if (fence.live[i].start != but) {
-            range_close(&fence.live[i]);
-        }
+static void payload_fence(const struct range *block, bool is_live) {
+    if (is_live == METADATA) {
+        range_close(block);
+    } else {
+        range_open(block);
     }
 }
 
-static void leave(void) {
-    for (size_t i = 0; METADATA && i < fence.part_count; i++) {
-        fence_around(fence.parts[i].start, fence.parts[i].bytes, false);
-    }
+/* ---- live blocks ---- */
+
+static uint16_t *place_of(const void *payload) {
+    uintptr_t at = (uintptr_t)payload - (uintptr_t)fence.parts[0].start;
+    return &fence.places[at / PLACE_BYTES % PLACES];
 }
 
 /* Only what lies where it may: of a wild pointer the oracle tells. */
@@ -76,51 +79,96 @@ static void live_add(const void *payload, size_t bytes) {
         uintptr_t at = (uintptr_t)payload - (uintptr_t)fence.parts[i].start;
         if (at < fence.parts[i].bytes && bytes <= fence.parts[i].bytes - at &&
             fence.live_count < LIVE_MAX) {
+            *place_of(payload) = (uint16_t)fence.live_count;
             fence.live[fence.live_count++] = block;
-            range_open(&block);
+            payload_fence(&block, true);
         }
     }
 }
 
-/* False when there is no such block. */
-static bool live_remove(const void *payload) {
-    for (size_t i = 0; i < fence.live_count; i++) {
-        if (fence.live[i].start == payload) {
-            if (!METADATA) {
-                range_close(&fence.live[i]);
-            }
-            fence.live[i] = fence.live[--fence.live_count];
-            return true;
+/* The live block that starts there, or NULL. */
+static struct range *live_find(const void *payload) {
+    if (payload == NULL || fence.live_count == 0) {
+        return NULL;
+    }
+    size_t i = *place_of(payload);
+    if (i < fence.live_count && fence.live[i].start == payload) {
+        return &fence.live[i];
+    }
+    for (i = 0; i < fence.live_count && fence.live[i].start != payload; i++) {
+    }
+    return i < fence.live_count ? &fence.live[i] : NULL;
+}
+
+static void live_remove(struct range *block) {
+    payload_fence(block, false);
+    *block = fence.live[--fence.live_count];
+    *place_of(block->start) = (uint16_t)(block - fence.live);
+}
+
+/* The caller of an allocator without realloc() copies from block to block itself: what it was just
+ * given, and what it asked the size of, stay open until the next alloc or free. */
+static void lend(const void *payload) {
+    const struct range *block = live_find(payload);
+    if (METADATA && fence.inner->realloc == NULL && block != NULL) {
+        struct range *lent = &fence.lent[fence.lent_next++ % 2];
+        if (lent->bytes > 0) {
+            range_close(lent);
+        }
+        *lent = *block;
+        range_open(lent);
+    }
+}
+
+static void lent_return(void) {
+    for (size_t i = 0; METADATA && i < 2; i++) {
+        if (fence.lent[i].bytes > 0) {
+            range_close(&fence.lent[i]);
+            fence.lent[i].bytes = 0;
         }
     }
-    return false;
 }
+
+/* ---- pools ---- */
 
 static void part_add(const void *start, size_t bytes) {
     if (fence.part_count < PARTS_MAX) {
-        fence.parts[fence.part_count++] = (struct range){start, bytes};
-        if (!METADATA) {
-            range_close(&fence.parts[fence.part_count - 1]);
+        struct range *part = &fence.parts[fence.part_count++];
+        *part = (struct range){start, bytes};
+        if (METADATA) {
+            fence_around(start, bytes, true);
+        } else {
+            range_close(part);
         }
     }
 }
 
 void fence_reset(void) {
+    while (METADATA && fence.live_count > 0) {
+        live_remove(&fence.live[fence.live_count - 1]);
+    }
     for (size_t i = 0; i < fence.part_count; i++) {
-        range_open(&fence.parts[i]);
+        if (METADATA) {
+            fence_around(fence.parts[i].start, fence.parts[i].bytes, false);
+        } else {
+            range_open(&fence.parts[i]);
+        }
     }
     fence.part_count = 0;
     fence.live_count = 0;
+    fence.lent[0].bytes = 0;
+    fence.lent[1].bytes = 0;
 }
 
 void fence_around(const void *pool, size_t bytes, bool closed) {
-    const char *start = pool;
-    if (closed) {
-        ASAN_POISON_MEMORY_REGION(start - ARENA_GUARD, ARENA_GUARD);
-        ASAN_POISON_MEMORY_REGION(start + bytes, ARENA_GUARD);
-        ASAN_UNPOISON_MEMORY_REGION(start, bytes); /* poison may reach back to 8 bytes */
-    } else {
-        ASAN_UNPOISON_MEMORY_REGION(start - ARENA_GUARD, bytes + 2 * ARENA_GUARD);
+    const struct range guards[] = {{(const char *)pool - ARENA_GUARD, ARENA_GUARD},
+                                   {(const char *)pool + bytes, ARENA_GUARD}};
+    for (size_t i = 0; i < 2; i++) {
+        if (closed) {
+            range_close(&guards[i]);
+        } else {
+            range_open(&guards[i]);
+        }
     }
 }
 
@@ -144,85 +192,66 @@ static struct alloc *fence_init(void *pool, size_t bytes, const struct alloc_cfg
 }
 
 static void *fence_alloc(struct alloc *a, size_t bytes) {
-    enter(NULL);
+    lent_return();
     void *payload = fence.inner->alloc(a, bytes);
-    size_t usable = granted(a, payload, bytes);
-    leave();
-    live_add(payload, usable);
+    live_add(payload, granted(a, payload, bytes));
+    lend(payload);
     return payload;
 }
 
 static void *fence_alloc_aligned(struct alloc *a, size_t bytes, size_t align) {
-    enter(NULL);
+    lent_return();
     void *payload = fence.inner->alloc_aligned(a, bytes, align);
-    size_t usable = granted(a, payload, bytes);
-    leave();
-    live_add(payload, usable);
+    live_add(payload, granted(a, payload, bytes));
+    lend(payload);
     return payload;
 }
 
-static void *fence_realloc(struct alloc *a, void *p, size_t bytes) {
-    enter(p);
-    void *payload = fence.inner->realloc(a, p, bytes);
-    size_t usable = granted(a, payload, bytes);
-    leave();
-    if (payload != NULL || bytes == 0) {
-        (void)live_remove(p);
-        live_add(payload, usable);
+/* realloc() may copy from the block, and free() put links there. */
+static struct range *block_lend(const void *p) {
+    struct range *block = live_find(p);
+    if (METADATA && block != NULL) {
+        range_open(block);
     }
+    return block;
+}
+
+static void block_settle(struct range *block, bool ended) {
+    if (block != NULL && ended) {
+        live_remove(block);
+    } else if (METADATA && block != NULL) {
+        range_close(block);
+    }
+}
+
+static void *fence_realloc(struct alloc *a, void *p, size_t bytes) {
+    struct range *block = block_lend(p);
+    void *payload = fence.inner->realloc(a, p, bytes);
+    block_settle(block, payload != NULL || bytes == 0);
+    live_add(payload, granted(a, payload, bytes));
     return payload;
 }
 
 static enum alloc_status fence_free(struct alloc *a, void *p) {
-    enter(p);
+    lent_return();
+    struct range *block = block_lend(p);
     enum alloc_status status = fence.inner->free(a, p);
-    leave();
-    if (status == ALLOC_OK) {
-        (void)live_remove(p);
-    }
+    block_settle(block, status == ALLOC_OK);
     return status;
 }
 
 static size_t fence_usable(const struct alloc *a, const void *p) {
-    enter(NULL);
     size_t usable = fence.inner->usable(a, p);
-    leave();
+    lend(p);
     return usable;
 }
 
-static size_t fence_largest(const struct alloc *a) {
-    enter(NULL);
-    size_t largest = fence.inner->largest(a);
-    leave();
-    return largest;
-}
-
 static bool fence_add_region(struct alloc *a, void *mem, size_t bytes) {
-    enter(NULL);
     bool added = fence.inner->add_region(a, mem, bytes);
-    leave();
     if (added) {
         part_add(mem, bytes);
     }
     return added;
-}
-
-/* `visit` is the harness's and may look at payloads, so nothing is closed. */
-static void fence_walk(const struct alloc *a, alloc_walk_fn *visit, void *ctx) {
-    fence.inner->walk(a, visit, ctx);
-}
-
-static void fence_stats(const struct alloc *a, struct alloc_stats *out) {
-    enter(NULL);
-    fence.inner->stats(a, out);
-    leave();
-}
-
-static const char *fence_check(const struct alloc *a) {
-    enter(NULL);
-    const char *broken = fence.inner->check(a);
-    leave();
-    return broken;
 }
 
 const struct alloc_ops *fence_ops(const struct alloc_ops *inner) {
@@ -234,11 +263,7 @@ const struct alloc_ops *fence_ops(const struct alloc_ops *inner) {
     fence.ops.realloc = inner->realloc != NULL ? fence_realloc : NULL;
     fence.ops.free = fence_free;
     fence.ops.usable = inner->usable != NULL ? fence_usable : NULL;
-    fence.ops.largest = inner->largest != NULL ? fence_largest : NULL;
     fence.ops.add_region = inner->add_region != NULL ? fence_add_region : NULL;
-    fence.ops.walk = inner->walk != NULL ? fence_walk : NULL;
-    fence.ops.stats = inner->stats != NULL ? fence_stats : NULL;
-    fence.ops.check = inner->check != NULL ? fence_check : NULL;
     return &fence.ops;
 }
 

@@ -5,9 +5,10 @@
  * On free the sanitizer should close the payload, but the allocator may keep its links there. So
  * there are two builds:
  *
- *   FENCE_METADATA  the allocator is instrumented: while it runs all live payloads (but the one
- *                   that realloc() is given) and the guards around the pool are closed to it. A
- *                   read or write there stops at the guilty line.
+ *   FENCE_METADATA  the allocator is instrumented: all live payloads (but the one that realloc() or
+ *                   free() is given) and the guards around the pool are closed, always. A read or
+ *                   write there stops at the guilty line. What the oracle itself reads and writes
+ *                   goes through content.c, which is not instrumented then.
  *   FENCE_CLIENT    the harness is instrumented: of a pool, it may touch the usable bytes of live
  *                   payloads and no others.
  *

@@ -17,14 +17,24 @@ fuzz_flags     := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -g $(WARN) -
 # Compiler of what is watched, its flags, and those of everything.
 watch_cc_libfuzzer := clang
 watch_libfuzzer    := -fsanitize=fuzzer-no-link
+# Of allocators edges alone: programs are mutated by records (program_mutate.c), never by what the
+# code compared with what, and to note that took two fifths of a run.
+edges_libfuzzer    := -fsanitize-coverage=inline-8bit-counters,pc-table
 watch_cc_afl       := AFL_QUIET=1 afl-clang-fast
 watch_afl          :=
+edges_afl          :=
+cmplog_cmplog      := AFL_LLVM_CMPLOG=1
 sanitize_plain     :=
 sanitize_undefined := -fsanitize=undefined -fno-sanitize-recover=undefined
 # fence.h says what the two kinds of AddressSanitizer are.
 sanitize_address   := -fsanitize=address -DFENCE_METADATA
 sanitize_client    := -fsanitize=address -DFENCE_CLIENT
 sanitize_cmplog    :=
+# What judges allocators is sanitized by make test SAN=...; here it would take most of a run.
+judges           := $(addprefix fuzz/,arena content fence oracle oracle_audit oracle_probe program program_mutate \
+    random_ops runner shadow) bench/replay
+judges_address   := -fno-sanitize=address
+judges_undefined := -fno-sanitize=undefined
 # Own allocators in 32 bits: what reads files is left out, its libraries are there for 64 bits only.
 sanitize_m32       := -m32 -msse2 -isystem /usr/include/x86_64-linux-gnu
 libs_m32           := -lm
@@ -32,9 +42,10 @@ libs_m32           := -lm
 # $(1) flavour, $(2) engine, $(3) sanitizer
 define fuzz_flavour
 build/fuzz/$(1)/%.o: fuzz_cc := clang $(fuzz_flags) $(sanitize_$(3))
-build/fuzz/$(1)/alloc/%.o $(if $(filter m32,$(3)),,build/fuzz/$(1)/trace/%.o): fuzz_cc := $(if $(filter cmplog,$(3)),AFL_LLVM_CMPLOG=1) \
-    $(watch_cc_$(2)) $(fuzz_flags) $(watch_$(2)) $(sanitize_$(3))
-build/fuzz/$(1)/alloc/%.o: fuzz_cc += -ffreestanding $(if $(filter client,$(3)),-fno-sanitize=address)
+build/fuzz/$(1)/trace/%.o: fuzz_cc := $(cmplog_$(3)) $(watch_cc_$(2)) $(fuzz_flags) $(watch_$(2)) $(sanitize_$(3))
+build/fuzz/$(1)/alloc/%.o: fuzz_cc := $(cmplog_$(3)) $(watch_cc_$(2)) $(fuzz_flags) $(edges_$(2)) $(sanitize_$(3)) \
+    -ffreestanding $(if $(filter client,$(3)),-fno-sanitize=address)
+$(patsubst %,build/fuzz/$(1)/%.o,$(judges)): fuzz_cc += $(judges_$(3))
 build/fuzz/$(1)/%.o: %.c | build/.deps-fuzz
 	@mkdir -p $$(@D)
 	echo '  fuzz  $$@'
@@ -57,7 +68,7 @@ $(addprefix build/fuzz/$(1)/,$(alloc_targets) $(other_targets)): build/fuzz/$(1)
 # A plug-in's source with what this engine watches by.
 build/fuzz/$(1)/plugin.so: $(PLUGIN) plugin_again | build/.deps-fuzz
 	@mkdir -p $$(@D)
-	$(watch_cc_$(2)) -O2 -g $(watch_$(2)) $(filter-out -D%,$(sanitize_$(3))) -Ialloc -fPIC -shared $$< -o $$@
+	$(watch_cc_$(2)) -O2 -g $(edges_$(2)) $(if $(filter client,$(3)),,$(filter-out -D%,$(sanitize_$(3)))) -Ialloc -fPIC -shared $$< -o $$@
 
 .PHONY: fuzz-$(1)
 fuzz-$(1): $(addprefix build/fuzz/$(1)/,$(if $(filter m32,$(3)),$(own_allocators),$(fuzz_targets)))

@@ -87,7 +87,7 @@ bool oracle_contents_hold(struct oracle *oracle, uint32_t slot, size_t from, siz
                           enum oracle_rule rule) {
     const struct shadow *shadow = oracle_shadow(oracle);
     const struct shadow_block *block = &shadow->blocks[slot];
-    const unsigned char *payload = (const unsigned char *)block->start;
+    const void *payload = (const void *)block->start;
     struct content content = oracle_content(oracle, block);
     size_t at = content_damage(&content, payload, from, to);
     if (at == to) {
@@ -95,10 +95,11 @@ bool oracle_contents_hold(struct oracle *oracle, uint32_t slot, size_t from, siz
     }
     uint32_t below = shadow_below(shadow, block->start);
     uint32_t above = shadow_above(shadow, block->start);
-    return oracle_fail(
-        oracle, rule, "byte %zu of %s is 0x%02X, expected 0x%02X; before it %s, behind %s", at,
-        oracle_block_text(oracle, slot).text, payload[at], content_byte(&content, at),
-        oracle_block_text(oracle, below).text, oracle_block_text(oracle, above).text);
+    return oracle_fail(oracle, rule,
+                       "byte %zu of %s is 0x%02X, expected 0x%02X; before it %s, behind %s", at,
+                       oracle_block_text(oracle, slot).text, content_found(payload, at),
+                       content_byte(&content, at), oracle_block_text(oracle, below).text,
+                       oracle_block_text(oracle, above).text);
 }
 
 static bool edges_hold(struct oracle *oracle, uintptr_t start) {
@@ -404,22 +405,31 @@ static size_t oracle_bytes(const struct oracle *oracle) {
     return sizeof *oracle + shadow_bytes(oracle->config.slot_count);
 }
 
-struct oracle *oracle_new(const struct oracle_config *config) {
-    struct oracle *oracle = malloc(sizeof *oracle + shadow_bytes(config->slot_count));
-    if (oracle == NULL) {
-        return NULL;
-    }
+static void oracle_begin(struct oracle *oracle, const struct oracle_config *config) {
     *oracle = (struct oracle){.config = *config,
                               .default_align = default_align(config),
                               .largest_at_start = LARGEST_UNKNOWN,
                               .state_digest_op = UINT64_MAX,
                               .random = config->probe_seed * 2 + 1};
-    shadow_init(oracle_shadow(oracle), config->slot_count);
     if (!(config->ops->caps & ALLOC_CAP_POOLLESS)) {
         oracle_add_region(oracle, config->pool, config->pool_bytes);
     }
     oracle->config.cfg = NULL;
+}
+
+struct oracle *oracle_new(const struct oracle_config *config) {
+    struct oracle *oracle = malloc(sizeof *oracle + shadow_bytes(config->slot_count));
+    if (oracle != NULL) {
+        shadow_init(oracle_shadow(oracle), config->slot_count);
+        oracle_begin(oracle, config);
+    }
     return oracle;
+}
+
+void oracle_reuse(struct oracle *oracle, const struct oracle_config *config) {
+    assert(config->slot_count == oracle->config.slot_count);
+    shadow_clear(oracle_shadow(oracle));
+    oracle_begin(oracle, config);
 }
 
 void oracle_free(struct oracle *oracle) {

@@ -74,6 +74,10 @@ struct oracle;
 struct oracle *oracle_new(const struct oracle_config *config);
 void oracle_free(struct oracle *oracle);
 
+/* Makes an oracle for another heap of what oracle_new() gave for one with as many slots. O(slots
+ * that are live). */
+void oracle_reuse(struct oracle *oracle, const struct oracle_config *config);
+
 /* Tells of memory given by a successful add_region(), at most 8 times. */
 void oracle_add_region(struct oracle *oracle, void *mem, size_t bytes);
 

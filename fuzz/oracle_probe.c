@@ -232,6 +232,14 @@ bool oracle_misuse(struct oracle *oracle, enum oracle_call call, uintptr_t addre
     if (misuse.words == NULL && (oracle->config.ops->caps & ALLOC_CAP_EXACT_MISUSE) != 0) {
         misuse.words = "an address that is no block's";
     }
-    return misuse.words == NULL ||
-           (oracle_audit_pass(oracle) && misuse_judge(oracle, &misuse, true));
+    if (misuse.words == NULL) {
+        return true;
+    }
+    if (oracle->state_digest_op != oracle->ops) {
+        if (!oracle_audit_pass(oracle)) {
+            return false;
+        }
+        oracle->state_digest_op = oracle->ops;
+    }
+    return misuse_judge(oracle, &misuse, true);
 }

@@ -17,6 +17,8 @@ struct runner {
     void **slots;
     struct script own;     /* when the config brings none */
     struct oracle *oracle; /* of the run under way, or the last one */
+    struct replay_observer observer;
+    struct replay replay;
     struct program_view view;
     struct alloc *heap;
     unsigned char *pool;
@@ -85,8 +87,6 @@ static bool run_begin(struct runner *runner, const struct script_setup *setup) {
     }
     memset(runner->slots, 0, runner->config.slot_count * sizeof(void *));
     runner->digest = UINT64_C(0xCBF29CE484222325);
-    oracle_free(runner->oracle);
-    runner->oracle = NULL;
     runner->heap = ops->init(runner->pool, setup->pool_bytes, &cfg);
     if (runner->heap == NULL) {
         return false;
@@ -100,21 +100,25 @@ static bool run_begin(struct runner *runner, const struct script_setup *setup) {
                                          .slot_count = runner->config.slot_count,
                                          .audit_every = runner->config.audit_every,
                                          .content_cap_bytes = runner->config.content_cap_bytes};
-    runner->oracle = oracle_new(&config);
+    if (runner->oracle == NULL) {
+        runner->oracle = oracle_new(&config);
+    } else {
+        oracle_reuse(runner->oracle, &config);
+    }
+    runner->observer = oracle_observer(runner->oracle);
+    runner->replay = (struct replay){.ops = ops,
+                                     .heap = runner->heap,
+                                     .slots = runner->slots,
+                                     .op_count = 1,
+                                     .observers = &runner->observer,
+                                     .observer_count = 1};
     return runner->oracle != NULL;
 }
 
 static bool run_op(struct runner *runner, const struct op *op) {
-    struct replay_observer observer = oracle_observer(runner->oracle);
-    struct replay replay = {.ops = runner->config.ops,
-                            .heap = runner->heap,
-                            .slots = runner->slots,
-                            .op = op,
-                            .op_count = 1,
-                            .observers = &observer,
-                            .observer_count = 1};
-    struct replay_result result;
-    replay_run(&replay, &result);
+    struct replay_result result = {0};
+    runner->replay.op = op;
+    (void)replay_op(&runner->replay, 0, NULL, &result);
     uintptr_t payload = (uintptr_t)runner->slots[op->slot];
     uint64_t offset = payload == 0 ? 0 : payload - (uintptr_t)runner->pool + 1;
     runner->digest = (runner->digest ^ offset) * UINT64_C(0x100000001B3);
@@ -246,7 +250,7 @@ bool runner_build(struct runner *runner, const uint8_t *data, size_t size,
 /* ---- what a run tells ---- */
 
 enum oracle_rule runner_rule(const struct runner *runner) {
-    return runner->oracle != NULL ? oracle_rule(runner->oracle) : ORACLE_NONE;
+    return runner->heap != NULL ? oracle_rule(runner->oracle) : ORACLE_NONE;
 }
 
 const struct script *runner_last_script(const struct runner *runner) {

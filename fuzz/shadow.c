@@ -15,6 +15,12 @@ void shadow_init(struct shadow *shadow, uint32_t slot_count) {
     shadow->slot_count = slot_count;
 }
 
+void shadow_clear(struct shadow *shadow) {
+    while (shadow->root != SHADOW_NONE) {
+        shadow_remove(shadow, shadow->root);
+    }
+}
+
 static uint32_t slot_priority(uint32_t slot) {
     uint32_t x = (slot + 1) * 0x9E3779B1u;
     x = (x ^ (x >> 15)) * 0x85EBCA77u;

@@ -35,8 +35,9 @@ struct shadow {
 /* Bytes of a shadow of slot_count slots. */
 size_t shadow_bytes(uint32_t slot_count);
 
-/* Makes it empty. */
+/* Makes it empty; clear, of one that was made before, costs O(live). */
 void shadow_init(struct shadow *shadow, uint32_t slot_count);
+void shadow_clear(struct shadow *shadow);
 
 /* The slot of a live block that shares a byte with [start, start + bytes), or SHADOW_NONE.
  * O(log live) expected, as all below. */

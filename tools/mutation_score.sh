@@ -70,7 +70,7 @@ mutant_build() {
     mapfile -t sources < <(allocator_sources "$1" "$2")
     gcc $cflags -fPIC -shared -Wl,-Bsymbolic "-D$2_ops=heaprig_allocator" "${sources[@]}" -o "$1/mutant.so"
     case ,$engines, in *,libfuzzer,*)
-        (cd "$1" && clang $cflags -fsanitize=fuzzer-no-link -c "${sources[@]}" &&
+        (cd "$1" && clang $cflags -fsanitize-coverage=inline-8bit-counters,pc-table -c "${sources[@]}" &&
             ld -r *.o -o mutant-libfuzzer && rm -- *.o)
         clang -w -D_GNU_SOURCE -O2 -DTARGET="$2" -fsanitize=fuzzer fuzz/alloc_target.c "$1/mutant-libfuzzer" $libs \
             -o "$1/libfuzzer"
