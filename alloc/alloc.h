@@ -166,7 +166,7 @@ struct alloc_ops {
     enum alloc_status (*free)(struct alloc *a, void *p);
 
     /* The bytes payload p holds, >= the request; all of them may be written. 0 iff p is misuse (the
-     * classes of free()). O(1) plus O(regions). */
+     * classes of free()). Cost: at most that of a free, plus O(regions). */
     size_t (*usable)(const struct alloc *a, const void *p);
 
     /* The largest `bytes` for which alloc() would succeed now; every smaller request above 0

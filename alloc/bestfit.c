@@ -394,4 +394,4 @@ static const struct heap_index_ops bestfit_index_ops = {
     .check = bestfit_index_check,
 };
 
-HEAP_DEFINE(bestfit, "the smallest block that fits, found without a scan", ALLOC_POOL_MAX)
+HEAP_DEFINE(bestfit, "the smallest block that fits, found without a scan")

@@ -6,7 +6,7 @@
  * An allocator of this kind is an index over this heap:
  *
  *   static const struct heap_index_ops NAME_index_ops = { ... };
- *   HEAP_DEFINE(NAME, "summary", pool_max)
+ *   HEAP_DEFINE(NAME, "summary")
  *
  * Regions. Each added region is a heap of its own, with control structure and wilderness, chained
  * to the pool in address order. A request is served by the first that can.
@@ -83,7 +83,7 @@ static inline bool heap_add_region(const struct heap_index_ops *ix, struct heap 
 }
 
 /* The table NAME_ops of an allocator over NAME_index_ops. */
-#define HEAP_DEFINE(NAME, SUMMARY, POOL_MAX)                                                       \
+#define HEAP_DEFINE(NAME, SUMMARY)                                                                 \
     static struct alloc *NAME##_init(void *pool, size_t bytes, const struct alloc_cfg *cfg) {      \
         (void)cfg;                                                                                 \
         return (struct alloc *)heap_init(&NAME##_index_ops, pool, bytes);                          \
@@ -123,7 +123,7 @@ static inline bool heap_add_region(const struct heap_index_ops *ix, struct heap 
         .caps = ALLOC_CAP_FREES | ALLOC_CAP_COALESCES | ALLOC_CAP_DETECTS_MISUSE,                  \
         .name = #NAME,                                                                             \
         .summary = SUMMARY,                                                                        \
-        .pool_max = POOL_MAX,                                                                      \
+        .pool_max = ALLOC_POOL_MAX,                                                                \
         .init = NAME##_init,                                                                       \
         .alloc = NAME##_alloc,                                                                     \
         .alloc_aligned = NAME##_alloc_aligned,                                                     \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * heap_layout.h - what the boundary-tag heaps (tlsf, bestfit, bestfit_little) look like in memory
+ * heap_layout.h - what the boundary-tag heaps (tlsf, bestfit) look like in memory
  *
  * A heap manages one stretch of memory: the pool, or one region added to it later. All references
  * are byte offsets from the start of its control structure, 32 bits wide on every machine.
@@ -79,7 +79,7 @@ struct heap_found {
 };
 #define HEAP_FOUND_NONE ((struct heap_found){0, 0})
 
-/* What tells the three allocators apart: how free blocks are found. Block offsets are never 0. */
+/* What tells the allocators apart: how free blocks are found. Block offsets are never 0. */
 struct heap_index_ops {
     const struct alloc_ops *ops; /* the allocator itself, for what is built from its parts */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * heap_soak_test.c - long random runs on tlsf, bestfit and bestfit_little, against a model
+ * heap_soak_test.c - long random runs on tlsf and bestfit, against a model
  *
  * Each run has a pool, a mix of sizes and a number of blocks of its own. After every operation
  * check() is asked; every payload keeps what was written; a best fit is compared with the one found
@@ -95,11 +95,10 @@ static struct best_fit best_fit_find(const struct world *w, uint32_t bytes) {
     return best;
 }
 
-/* Of equal small blocks bestfit may take any, of others the lowest, as bestfit_little always does.
- */
+/* Of equal small blocks bestfit may take any, of others the lowest. */
 static void best_fit_expect(const struct world *w, const struct best_fit *best, const void *p) {
     const unsigned char *start = (const unsigned char *)p - 4;
-    size_t may = w->ops == &bestfit_ops && class_is_exact((uint32_t)best->bytes) ? best->count : 1;
+    size_t may = class_is_exact((uint32_t)best->bytes) ? best->count : 1;
     bool found = w->ops == &tlsf_ops || may > EQUALS_MAX || start == best->start[0];
     for (size_t i = 1; i < may && !found; i++) {
         found = start == best->start[i];
@@ -209,7 +208,6 @@ START_TEST(test_soak) {
     w = (struct world){.ops = heaps[_i % HEAP_COUNT], .random = seed_of((uint64_t)_i)};
     size_t bytes = 512u << random_below(&w.random, 7);
     bytes += random_below(&w.random, 64);
-    bytes = bytes > w.ops->pool_max ? w.ops->pool_max : bytes;
     char *pool = aligned_memory(bytes + 8, 4096, random_below(&w.random, 8));
     memset(pool, (int)random_below(&w.random, 256), bytes + 8);
     char behind = pool[bytes];

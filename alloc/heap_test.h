@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * heap_test.h - the three boundary-tag heaps with assertions and a counter, for tests of their
+ * heap_test.h - tlsf and bestfit with assertions and a counter, for tests of their
  * insides
  */
 #ifndef HEAPRIG_HEAP_TEST_H
@@ -16,11 +16,10 @@ static unsigned visits;
 
 #include "tlsf.c"
 #include "bestfit.c"
-#include "bestfit_little.c"
 
 #include "white_box.h"
 
-static const struct alloc_ops *const heaps[] = {&tlsf_ops, &bestfit_ops, &bestfit_little_ops};
+static const struct alloc_ops *const heaps[] = {&tlsf_ops, &bestfit_ops};
 
 enum { HEAP_COUNT = sizeof(heaps) / sizeof(heaps[0]) };
 

@@ -9,5 +9,4 @@ extern const struct alloc_ops tlsf_ops;
 
 static const struct heap_index_ops tlsf_index_ops = TLSF_INDEX(tlsf_ops);
 
-HEAP_DEFINE(tlsf, "two-level segregated fit, good fit among 3; all operations in constant time",
-            ALLOC_POOL_MAX)
+HEAP_DEFINE(tlsf, "two-level segregated fit, good fit among 3; all operations in constant time")

@@ -162,17 +162,17 @@ END_TEST
 
 /* What the sources promise while a pool has room, by their longest loop; one more, as a loop of n
  * rounds may ask n + 1 times whether to go on. */
-enum { ANY = 1 << 30 };
 static const struct {
     const char *allocator;
     uint64_t alloc, aligned, realloc, free;
 } bounds[] = {
-    {"tlsf", 3 + 1, 3 + 1, 3 + 1, 2},     /* TLSF_PROBES; two neighbours */
-    {"tlsf_frugal", 9, 9, 17, 17},        /* 8 granules of a run, RUNS_CLASS_MAX; of two runs */
-    {"tlsf_fast", 33, 33, 65, 65},        /* the same with 32 */
-    {"bestfit", 32, 32, 32, 32},          /* nodes of trees visited */
-    {"bestfit_little", ANY, ANY, ANY, 2}, /* blocks; two neighbours */
-    {"buddy", 29, 29, 29, 29},            /* orders: a pool has at most 2^28 units */
+    {"tlsf", 3 + 1, 3 + 1, 3 + 1, 2}, /* TLSF_PROBES; two neighbours */
+    {"tlsf_frugal", 9, 9, 17, 17},    /* 8 granules of a run, RUNS_CLASS_MAX; of two runs */
+    {"tlsf_fast", 33, 33, 65, 65},    /* the same with 32 */
+    {"bestfit", 32, 32, 32, 32},      /* nodes of trees visited */
+    {"bestfit_little", 8191, 8191, 3 * 8191,
+     8191},                    /* blocks of 8 bytes; to find, to place, to free */
+    {"buddy", 29, 29, 29, 29}, /* orders: a pool has at most 2^28 units */
     {"membox", 1, 1, 1, 1},
     {"bump", 1, 1, 1, 1},
 };

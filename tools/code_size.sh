@@ -26,7 +26,7 @@ void *call_aligned(struct alloc *a, size_t n, size_t to) { return $1_ops.alloc_a
 void *call_realloc(struct alloc *a, void *p, size_t n) { return $1_ops.realloc(a, p, n); }
 size_t call_usable(const struct alloc *a, const void *p) { return $1_ops.usable(a, p); }
 size_t call_largest(const struct alloc *a) { return $1_ops.largest(a); }
-bool call_region(struct alloc *a, void *p, size_t n) { return $1_ops.add_region(a, p, n); }
+bool call_region(struct alloc *a, void *p, size_t n) { return $1_ops.add_region != NULL && $1_ops.add_region(a, p, n); }
 C
 }
 linked_bytes() { # objects, then the symbols that are called: code, constants; there may be no data
