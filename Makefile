@@ -231,6 +231,12 @@ fuzz-speed: all $(foreach flavour,libfuzzer libfuzzer-client libfuzzer-address,b
 	    HEAPRIG_COUNT=1 build/fuzz/$$flavour/tlsf -runs=100000 -max_len=28 -seed=1 build/fuzz/speed corpus/seeds/program 2>/dev/null | \
 	        awk -v name=$$flavour '/^heaprig: / { printf "%-20s%8.0f runs/s %6.2f Mops/s %6.1f ops/run\n", name "/tlsf", $$2 / $$6, $$4 / $$6 / 1e6, $$4 / $$2 }'; done
 
+## make soak         OPS=1e9 [SEED=0x...]: random programs on every own allocator, the oracle on
+OPS  ?= 1e8
+.PHONY: soak
+soak: all
+	$(B)/soak $(OPS) $(SEED)
+
 ## make mutation-score  planted bugs: which does each engine find, how soon, by which rule
 .PHONY: mutation-score
 mutation-score: DEPS += fuzz
