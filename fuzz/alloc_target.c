@@ -8,26 +8,26 @@
  *   HEAPRIG_AUDIT=N    an audit of the whole heap every N ops (0: at the end only)
  *   HEAPRIG_CHECK=0    without the allocator's own check()
  *   HEAPRIG_COUNT=1    at the end, how many runs, ops and seconds of the processor these were
- *   HEAPRIG_LAST=FILE  the program under way stands there, for a plug-in that ends the process
+ *   HEAPRIG_TALLY=FILE the program under way stands there, see tally.h
  */
 #include "../bench/subject.h"
 #include "fence.h"
 #include "program.h"
 #include "runner.h"
+#include "tally.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define TEXT_OF(name) #name
 #define TEXT(name)    TEXT_OF(name)
 
 enum { AUDIT_EVERY = 64, CONTENT_CAP_BYTES = 64 };
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 size_t LLVMFuzzerCustomCrossOver(const uint8_t *data, size_t size, const uint8_t *other,
@@ -92,21 +92,20 @@ static struct runner *target_runner(void) {
     return runner;
 }
 
-static void last_note(const uint8_t *data, size_t size) {
-    static int file = -2;
-    if (file == -2) {
-        const char *path = getenv("HEAPRIG_LAST");
-        file = path != NULL ? open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666) : -1;
-    }
-    if (file >= 0 && (pwrite(file, data, size, 0) < 0 || ftruncate(file, (off_t)size) != 0)) {
-        setup_fail("HEAPRIG_LAST: cannot be written");
-    }
+/* AFL++ must know all that it watches before its first run, so a plug-in is loaded here. */
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    (void)argv;
+    (void)target_runner();
+    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    last_note(data, size);
+    uint64_t ops = runner_ops(target_runner());
+    tally_run(data, size);
     fence_reset();
-    const char *verdict = runner_program(target_runner(), data, size);
+    const char *verdict = runner_program(runner, data, size);
+    tally_ops(runner_ops(runner) - ops);
     if (verdict != NULL) {
         fprintf(stderr, "heaprig: %s: %s\n", target_ops()->name, verdict);
         abort();

@@ -11,6 +11,7 @@
 #include "fence.h"
 #include "program.h"
 #include "runner.h"
+#include "tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,7 +141,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct runner *runner = runner_for(choice >> 4, &ops);
     struct runner_heap heap;
     size_t kept = PROGRAM_SETUP_BYTES + (records - damages) * PROGRAM_RECORD_BYTES;
-    if (!runner_build(runner, data, kept < size ? kept : size, &heap) || heap.extras > 0) {
+    uint64_t ops_before = runner_ops(runner);
+    tally_run(data, size);
+    bool built = runner_build(runner, data, kept < size ? kept : size, &heap);
+    tally_ops(runner_ops(runner) - ops_before);
+    if (!built || heap.extras > 0) {
         return 0;
     }
     fence_around(heap.pool, heap.pool_bytes, true);

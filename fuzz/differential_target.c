@@ -8,6 +8,7 @@
  */
 #include "program.h"
 #include "runner.h"
+#include "tally.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -39,11 +40,14 @@ static struct runner *runner_for(const struct alloc_ops *ops, size_t index, size
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t count;
     const struct alloc_ops *const *ops = alloc_registry(&count);
+    tally_run(data, size);
     for (size_t i = 0; i < count && i < ALLOCATORS_MAX; i++) {
         uint64_t digests[2];
         for (size_t copy = 0; copy < 2; copy++) {
             struct runner *runner = runner_for(ops[i], i, copy);
+            uint64_t before = runner_ops(runner);
             const char *verdict = runner_program(runner, data, size);
+            tally_ops(runner_ops(runner) - before);
             if (verdict != NULL) {
                 fprintf(stderr, "heaprig: %s: %s\n", ops[i]->name, verdict);
                 abort();

@@ -101,6 +101,25 @@ fuzz: all build/fuzz/libfuzzer/plugin
 	tools/fuzz.sh --plugin $(PLUGIN) $(FUZZ) plugin
 endif
 
+## make fuzz-overnight  both engines, plain and sanitized, on all targets for HOURS=8 on JOBS=2 cores, resumed when it was
+##                   interrupted; ends with results/fuzz/DATE/report.md. TARGETS="tlsf rep": only these; PLUGIN= as above
+.PHONY: fuzz-overnight
+fuzz-overnight: DEPS += fuzz
+campaign_flavours := $(filter-out libfuzzer-m32,$(flavours))
+campaign = $(B)/heaprig campaign $(if $(HOURS),--hours $(HOURS)) $(if $(JOBS),--jobs $(JOBS)) $(CAMPAIGN)
+ifeq ($(PLUGIN),)
+TARGETS ?= $(fuzz_targets)
+fuzz-overnight: all $(foreach flavour,$(campaign_flavours),$(addprefix build/fuzz/$(flavour)/,$(TARGETS))) \
+    $(addprefix build/fuzz/libfuzzer-m32/,$(filter $(own_allocators),$(TARGETS)))
+	$(campaign) $(TARGETS)
+else ifeq ($(suffix $(PLUGIN)),.c)
+fuzz-overnight: all build/fuzz/plugin.so $(foreach flavour,$(campaign_flavours),$(addprefix build/fuzz/$(flavour)/,plugin plugin.so))
+	$(campaign) --plugin build/fuzz/plugin.so --watched plugin
+else
+fuzz-overnight: all $(foreach flavour,$(campaign_flavours),build/fuzz/$(flavour)/plugin)
+	$(campaign) --plugin $(if $(findstring /,$(PLUGIN)),,./)$(PLUGIN) plugin
+endif
+
 ## make fuzz-test    faults planted in a plug-in: does make fuzz PLUGIN=... say in words what is wrong?
 fuzz-test: all build/fuzz/libfuzzer/plugin
 	tools/fuzz_test.sh

@@ -10,6 +10,7 @@
 #define HEAPRIG_READER_TARGET_H
 
 #include "../trace/trace.h"
+#include "tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ static inline void reader_judge(bool fine, struct trace *trace, struct problem *
             free(bytes);                                                                           \
             return 0;                                                                              \
         }                                                                                          \
+        tally_run(data, size);                                                                     \
         memcpy(bytes, data, size);                                                                 \
         bytes[size] = '\0';                                                                        \
         bool fine = (call);                                                                        \

@@ -61,13 +61,13 @@ found_say() {
 # target_run TARGET: fuzzes; a line of the table, then what was found.
 target_run() {
     local folder=$out/$1 status=0 verdict=sound file seeds="" begin runs took
-    rm -rf "$folder/new" && mkdir -p "$folder/corpus" "$folder/new"
+    rm -rf "$folder/new" "$folder/tally" && mkdir -p "$folder/corpus" "$folder/new"
     if is_alloc "$1" || [ "$1" = damage ] || [ "$1" = differential ]; then seeds=corpus/seeds/program; fi
     [ -d "$seeds" ] || seeds=corpus/seeds/$1
     [ -d "$seeds" ] || seeds=""
     begin=$(date +%s%N)
     # A second limit from outside, for what ignores signals.
-    HEAPRIG_PLUGIN=${watched:-$plugin} HEAPRIG_LAST=$folder/last ASAN_OPTIONS=${ASAN_OPTIONS:-} timeout -k 5 $((each + 30)) \
+    HEAPRIG_PLUGIN=${watched:-$plugin} HEAPRIG_TALLY=$folder/tally ASAN_OPTIONS=${ASAN_OPTIONS:-} timeout -k 5 $((each + 30)) \
         "build/fuzz/$flavour/$1" -max_total_time="$each" -timeout=5 -rss_limit_mb=1024 -max_len=1028 -len_control=0 \
         -seed="$seed" -print_final_stats=1 -artifact_prefix="$folder/new/" "$folder/corpus" $seeds >"$folder/log" 2>&1 || status=$?
     took=$((($(date +%s%N) - begin) / 1000000 + 1))
@@ -79,7 +79,8 @@ target_run() {
         verdict="NOT LOADED"
     elif [ $status -ne 0 ] || [ -z "$runs" ]; then # ended without a word: the engine could keep nothing
         verdict=FOUND file=$folder/new/ended-by-itself
-        [ ! -f "$folder/last" ] || cp "$folder/last" "$file"
+        [ ! -f "$folder/tally" ] || tail -c +25 "$folder/tally" | # fuzz/tally.h
+            head -c "$(od -An -tu8 -j16 -N8 "$folder/tally" | tr -d ' ')" >"$file"
     fi
     runs=${runs:-$(sed -n 's/^#\([0-9]*\).*/\1/p' "$folder/log" | tail -1)}
     printf '%-16s %10s %8s %9s  %s\n' "$1" "${runs:-0}" $((${runs:-0} * 1000 / took)) "$(last_number "$folder/log" cov)" "$verdict"
