@@ -98,6 +98,8 @@ void slice_run(const struct campaign *campaign, unsigned place, uint64_t seed, s
 /* Coverage and size of the target's corpus as it is. */
 void slice_measure(const struct campaign *campaign, unsigned place, struct slice *slice);
 
+/* ---- campaign_place.c ---- */
+
 /* Takes what an interrupted slice left in any work folder. */
 void slice_rescue(const struct campaign *campaign);
 

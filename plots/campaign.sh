@@ -26,5 +26,5 @@ draw() {
         mv "$folder/.$1.$format" "$folder/$1.$format"
     done
 }
-draw growth $((columns * 300 > 600 ? columns * 300 : 600)) $((90 + rows * 190))
+draw growth $((columns * 300 > 600 ? columns * 300 : 600)) $((125 + rows * 200 - 55))
 [ -z "$flavours" ] || draw speed 900 $((150 + count * 50))

@@ -8,20 +8,23 @@ stats data using "begin_s" nooutput
 last = STATS_max > 60 ? STATS_max : 60
 hours = last > 5400
 unit = hours ? 3600.0 : 60.0
-set multiplot layout rows, columns margins screen 0.06, 0.94, 0.09, 0.9 spacing 0.085, 0.085
-set label 1 "Edges covered (blue, left) and inputs in the corpus (orange, right)" at screen 0.01, screen 0.965 left font "DejaVu Sans,13"
-set label 2 (hours ? "hours of the campaign" : "minutes of the campaign") at screen 0.5, screen 0.02 center textcolor rgb ink
+set multiplot layout rows, columns \
+    margins screen 60.0 / width, 1 - 60.0 / width, 55.0 / height, 1 - 70.0 / height spacing screen 110.0 / width, 55.0 / height
+set label 1 "Edges covered (blue, left) and inputs in the corpus (orange, right)" \
+    at screen 0.01, screen 1 - 18.0 / height left font "DejaVu Sans,13"
+set label 2 (hours ? "hours of the campaign" : "minutes of the campaign") \
+    at screen 0.5, screen 15.0 / height center textcolor rgb ink
 set border 11 linecolor rgb ink
 set ytics nomirror textcolor rgb blue font "DejaVu Sans,9"
 set y2tics nomirror textcolor rgb orange font "DejaVu Sans,9"
 set xtics font "DejaVu Sans,9"
 set format y "%.0f"
 set format y2 "%.0f"
-set tmargin 1.5
 unset key
 of(target) = strcol("target") eq target && column("edges") > 0
 at_end(s, d) = (s + d) / unit
 do for [target in targets] {
+    set autoscale
     set title target font "DejaVu Sans,11" offset 0, -0.6
     low = 1e99
     high = 0
