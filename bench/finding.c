@@ -16,17 +16,19 @@ static const char *const foreign[] = {
     "memcpy",   "memmove", "memset",      "memcmp",        "main",
     "__assert", "(",       "target_",     "_IO_"};
 
-/* Copies up to `end` or what there is room for; what is not ASCII becomes '?'. */
+/* Copies up to `end` or what there is room for. */
 static void copy(char *to, size_t room, const char *from, const char *end) {
     size_t count = (size_t)(end - from);
     count = count < room - 1 ? count : room - 1;
-    for (size_t i = 0; i < count; i++) {
-        to[i] = from[i];
-        if (from[i] < 0x20 || from[i] == 0x7F) {
-            to[i] = '?';
-        }
-    }
+    memcpy(to, from, count);
     to[count] = '\0';
+}
+
+/* A plug-in prints what it likes; a report is ASCII. */
+static void ascii_only(char *text) {
+    for (; *text != '\0'; text++) {
+        *text = *text >= 0x20 && *text < 0x7F ? *text : '?';
+    }
 }
 
 static const char *line_end(const char *line) {
@@ -213,6 +215,10 @@ void finding_read(const char *text, int status, bool late, struct finding *findi
         status_read(status, finding);
     }
     own_words(finding);
+    ascii_only(finding->subject);
+    ascii_only(finding->rule);
+    ascii_only(finding->words);
+    ascii_only(finding->stack);
     key_make(finding);
 }
 
