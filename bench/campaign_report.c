@@ -259,7 +259,8 @@ static void target_rows_print(FILE *out, const struct campaign *campaign,
             fprintf(out, "%.2f", per_second(t.ops, t.cpu) / 1e6);
         }
         fprintf(out,
-                " | %" PRIu64 " → %" PRIu64 " | %" PRIu64 " | %" PRIu64 " → %" PRIu64 " | %zu |\n",
+                " | %" PRIu64 " \u2192 %" PRIu64 " | %" PRIu64 " | %" PRIu64 " \u2192 %" PRIu64
+                " | %zu |\n",
                 t.edges_before, t.edges, t.features, t.inputs_before, t.inputs, found);
     }
     fputs("\n## Engines\n\n| engine | slices | time | processor | executions | per s | M ops/s | "

@@ -88,7 +88,6 @@ static struct runner *target_runner(void) {
             (void)atexit(counts_say);
         }
     }
-    runs++;
     return runner;
 }
 
@@ -102,6 +101,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint64_t ops = runner_ops(target_runner());
+    runs++;
     tally_run(data, size);
     fence_reset();
     const char *verdict = runner_program(runner, data, size);
