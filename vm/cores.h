@@ -28,10 +28,10 @@
     X(walk_ways, "its ways")                                                                       \
     X(walk_level, "where walks look first: 0 L1 data cache, 1 L2, 2 RAM")                          \
     X(pxn, "1: privileged execute never is implemented")                                           \
-    X(l1_bytes, "L1 data cache, bytes")                                                            \
+    X(l1_kib, "L1 data cache, KiB")                                                                \
     X(l1_ways, "its ways")                                                                         \
     X(l1_policy, "replacement there: 0 round-robin, 1 random, 2 LRU")                              \
-    X(l2_bytes, "L2 cache, bytes, 0: none")                                                        \
+    X(l2_kib, "L2 cache, KiB, 0: none")                                                            \
     X(l2_ways, "its ways")                                                                         \
     X(l2_policy, "replacement there: 0 round-robin, 1 random, 2 LRU")                              \
     X(line, "bytes of a cache line")                                                               \

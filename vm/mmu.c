@@ -26,10 +26,10 @@ static bool open_micros(struct mmu *mmu, bool with_caches) {
 static bool open_caches(struct mmu *mmu) {
     const struct core *core = &mmu->core;
     uint32_t line = core_value(core, CORE_line);
-    struct cache_shape l1 = {core_value(core, CORE_l1_bytes), core_value(core, CORE_l1_ways), line,
-                             (enum tlb_policy)core_value(core, CORE_l1_policy)};
-    struct cache_shape l2 = {core_value(core, CORE_l2_bytes), core_value(core, CORE_l2_ways), line,
-                             (enum tlb_policy)core_value(core, CORE_l2_policy)};
+    struct cache_shape l1 = {core_value(core, CORE_l1_kib) * 1024, core_value(core, CORE_l1_ways),
+                             line, (enum tlb_policy)core_value(core, CORE_l1_policy)};
+    struct cache_shape l2 = {core_value(core, CORE_l2_kib) * 1024, core_value(core, CORE_l2_ways),
+                             line, (enum tlb_policy)core_value(core, CORE_l2_policy)};
     return cache_open(&mmu->caches.l1, &l1) && cache_open(&mmu->caches.l2, &l2);
 }
 

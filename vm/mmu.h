@@ -2,7 +2,7 @@
  *
  * mmu.h - the memory management unit of one Cortex-A core: translation, TLBs, maintenance, costs
  *
- *   access ─► micro-TLB ─miss─► main TLB ─miss─► walk cache ─► first level ─► second level
+ *   access -> micro-TLB -miss-> main TLB -miss-> walk cache -> first level -> second level
  *             (I, D or loads     (unified)        (skips the     each a read through the cache
  *              and stores apart)                   first level)  model, if walks are cacheable
  *

@@ -27,9 +27,9 @@
 
 /* Access permissions, by what AP[2:0] and XN can express. */
 enum pagetable_flags {
-    PT_READ = 1u << 0,    /* without it nobody may access: AP 000 */
-    PT_WRITE = 1u << 1,   /* implies PT_READ */
-    PT_EXECUTE = 1u << 2, /* implies PT_READ; without it XN is set */
+    PT_READ = 1u << 0, /* without it nobody may access: AP 000 */
+    PT_WRITE = 1u << 1,
+    PT_EXECUTE = 1u << 2, /* without it XN is set */
     PT_USER = 1u << 3,    /* unprivileged too */
     PT_GLOBAL = 1u << 4,  /* nG = 0: matches under every ASID */
     PT_SHARED = 1u << 5,  /* S */
@@ -76,12 +76,13 @@ enum vm_status pagetable_open(struct pagetable *table, struct vm_ram *ram, unsig
 void pagetable_close(struct pagetable *table);
 
 /* Maps [va, va + bytes) to [pa, pa + bytes).
- * VM_INVALID_ARGS iff va, pa or bytes is no multiple of 4 KiB, bytes is 0, a range wraps, pa ends
- * above 4 GiB, or `how` contradicts itself (PT_OLD without access flag, PT_KERNEL_WRITE without
- * PT_USER or with PT_WRITE, PT_PXN with pages in it other than whole MiB of one flag, unknown size,
- * domain > 15). VM_OUT_OF_RANGE iff the range ends beyond what the table covers. VM_BUSY iff any of
- * it is mapped. VM_NOT_VALID iff a MiB would need a second-level table of another domain or PXN
- * than it has. VM_NO_MEMORY iff there is no frame for a second-level table. O(descriptors). */
+ * VM_INVALID_ARGS iff va, pa or bytes is no multiple of 4 KiB, bytes is 0, a range wraps, or `how`
+ * cannot be expressed: PT_WRITE or PT_EXECUTE or PT_KERNEL_WRITE without PT_READ; PT_KERNEL_WRITE
+ * without PT_USER or with PT_WRITE; with the access flag, no PT_READ or PT_KERNEL_WRITE; without
+ * it, PT_OLD; an unknown flag, memory type or size, a domain above 15. VM_OUT_OF_RANGE iff the
+ * range ends beyond what the table covers. VM_BUSY iff any of it is mapped. VM_NOT_VALID iff a MiB
+ * would need a second-level table of another domain or PT_PXN than it has. VM_NO_MEMORY iff there
+ * is no frame for a second-level table. O(descriptors). */
 enum vm_status pagetable_map(struct pagetable *table, uint32_t va, uint32_t pa, uint32_t bytes,
                              const struct pagetable_map *how);
 
@@ -94,7 +95,7 @@ enum vm_status pagetable_unmap(struct pagetable *table, uint32_t va, uint32_t by
 struct pagetable_found {
     uint32_t va;   /* first of the page or section */
     uint32_t pa;   /* of `va` asked for */
-    unsigned log2; /* its size */
+    unsigned log2; /* of its size, as how.largest */
     struct pagetable_map how;
 };
 /* What maps `va`. VM_NOT_FOUND iff nothing does; VM_OUT_OF_RANGE. O(1). */
@@ -102,17 +103,18 @@ enum vm_status pagetable_query(const struct pagetable *table, uint32_t va,
                                struct pagetable_found *found);
 
 /* Gives all that is mapped in the range the permissions and memory type of `how`; holes are
- * skipped, sizes kept, cut ones split as by unmap. `how->largest` is not used; `how->domain` must
- * be that of what is mapped. Errors as pagetable_unmap, and VM_INVALID_ARGS, VM_NOT_VALID as
- * pagetable_map. */
+ * skipped, sizes kept, cut ones split as by unmap. `how->largest` is not used. Errors as
+ * pagetable_unmap; VM_INVALID_ARGS for `how` as pagetable_map; VM_NOT_VALID iff how->domain is not
+ * that of all that is mapped there, or PT_PXN is not that of pages in it. */
 enum vm_status pagetable_protect(struct pagetable *table, uint32_t va, uint32_t bytes,
                                  const struct pagetable_map *how);
 
-/* Moves what is mapped in [from, from + bytes) to [to, to + bytes), as pages of at most
- * how->largest, with the permissions of `how` (NULL: as they are). Holes move along. Errors as
- * pagetable_map for `to` and pagetable_unmap for `from`; VM_INVALID_ARGS iff they overlap. */
-enum vm_status pagetable_move(struct pagetable *table, uint32_t to, uint32_t from, uint32_t bytes,
-                              const struct pagetable_map *how);
+/* Moves what is mapped in [from, from + bytes) to [to, to + bytes) as it is, in the largest pages
+ * that the new place is aligned to, none larger than they were. Holes move along.
+ * Errors as pagetable_map for `to` and pagetable_unmap for `from`; VM_INVALID_ARGS iff they
+ * overlap.
+ */
+enum vm_status pagetable_move(struct pagetable *table, uint32_t to, uint32_t from, uint32_t bytes);
 
 /* Calls `visit` for each page, section and supersection in ascending order. */
 typedef void pagetable_visit_fn(void *context, const struct pagetable_found *found);

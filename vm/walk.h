@@ -3,9 +3,9 @@
  * walk.h - the translation table walk of ARMv7-A with short descriptors, as a function of
  * registers, memory and address. ARM DDI 0406, B3.3 to B3.13; checked against QEMU by walk_test.c.
  *
- *   va 31..20 ──► first level ──┬─ 01 ─► second level, va 19..12 ──┬─ 1x ─► page, 4 KiB
- *   TTBR0 or TTBR1 by TTBCR.N   │                                  └─ 01 ─► large page, 64 KiB
- *                               └─ 1x ─► section, 1 MiB; with bit 18 supersection, 16 MiB
+ *   va 31..20 --> first level --+- 01 -> second level, va 19..12 --+- 1x -> page, 4 KiB
+ *   TTBR0 or TTBR1 by TTBCR.N   |                                  +- 01 -> large page, 64 KiB
+ *                               +- 1x -> section, 1 MiB; with bit 18 supersection, 16 MiB
  *
  * Order of faults: alignment, external abort on the walk, translation at each level, access flag,
  * domain, permission.
