@@ -3,6 +3,7 @@
 #   core    build, tests, tables, pictures        arm     cross compiler, qemu-arm, armhf libraries
 #   fuzz    clang, libFuzzer, AFL++               check   formatting and static checks
 #   run     programs that tests run on the allocators; without them these tests are skipped
+#   vm      asking QEMU's processors about translations again (tools/mmu_golden.sh); no test needs it
 # With --list it prints the packages and installs nothing.
 set -eu
 
@@ -19,6 +20,8 @@ packages_check="clang-format"
 why_check="formatting"
 packages_run="sqlite3 python3 clang redis-tools git"
 why_run="programs that are run on the allocators"
+packages_vm="qemu-system-arm zstd"
+why_vm="asking emulated processors about translations"
 
 list_only=no
 if [ "${1:-}" = --list ]; then
@@ -33,8 +36,8 @@ package_present() {
 
 missing=""
 for set_name in "$@"; do
-    case $set_name in core | arm | fuzz | check | run) ;; *)
-        echo "deps.sh: unknown set '$set_name', expected core, arm, fuzz, check or run" >&2
+    case $set_name in core | arm | fuzz | check | run | vm) ;; *)
+        echo "deps.sh: unknown set '$set_name', expected core, arm, fuzz, check, run or vm" >&2
         exit 2
         ;;
     esac
