@@ -50,6 +50,8 @@ struct attach {
     uint32_t refs; /* regions */
     vaddr_t base;
     uint32_t bytes;
+    bool writable;       /* it may be made so: the segment's rights when attaching */
+    struct attach *copy; /* while a space is copied: the copy's */
 };
 
 struct machine;
@@ -80,8 +82,8 @@ int shm_stat(const struct machine *machine, int id, struct shm_info *out);
 int shm_remove(struct machine *machine, int id);
 int shm_set_mode(struct machine *machine, int id, uint32_t mode);
 
-/* For regions: one piece more or less; the last piece ends the attachment. */
-void attach_ref(struct attach *attach);
+/* For regions: one piece more or less. The first piece counts the attachment, the last ends it. */
+void attach_ref(struct machine *machine, struct attach *attach);
 void attach_unref(struct machine *machine, struct attach *attach);
 
 /* NULL if counts agree, else the broken rule. */

@@ -35,12 +35,15 @@ struct space {
     uint8_t asid;            /* of the tag */
 };
 
-/* A user space. VM_NO_MEMORY. */
-enum vm_status space_new(struct machine *machine, struct space **out);
+/* An empty space. VM_NO_MEMORY. The machine makes those of kernel and vmalloc. */
+enum vm_status space_new(struct machine *machine, enum space_kind kind, struct space **out);
 
 /* Unmaps all and ends the space; kernel and vmalloc are left alone (VM_OK), as LiteOS does.
  * O(regions + pages mapped). */
 enum vm_status space_delete(struct space *space);
+
+/* The same for any kind, for the machine's end. */
+void space_end(struct space *space);
 
 /* Copies a user space for fork: private pages are shared until one side writes, shared ones stay
  * so. VM_INVALID_ARGS: not a user space, or an empty one; VM_NO_MEMORY: nothing was made. */
@@ -93,7 +96,7 @@ enum vm_status space_reserve(struct space *space, vaddr_t va, uint32_t bytes, ui
 
 /* Shows managed frames, which each get a reference, at va. VM_INVALID_ARGS: no bytes, or the range
  * wraps; VM_OUT_OF_RANGE; VM_NOT_VALID: not aligned, or a frame that is not managed or not in use;
- * VM_BUSY: something is there; VM_NO_MEMORY. */
+ * VM_BUSY: something is there; VM_NO_MEMORY. Who allocated a frame must hold a reference. */
 enum vm_status space_map_frames(struct space *space, vaddr_t va, paddr_t pa, uint32_t bytes,
                                 uint32_t flags);
 
@@ -110,17 +113,22 @@ struct pagetable_map page_rights(const struct region *region, const struct frame
 /* Maps a frame where nothing is mapped and counts a reference. VM_NO_MEMORY: no table. */
 enum vm_status page_show(struct region *region, vaddr_t va, struct frame *frame);
 
+/* Whether frames are free for all tables that so many bytes can need; reclaims if not. */
+bool tables_ready(struct machine *machine, uint32_t bytes);
+
 /* The next page from `va` to `last` that is mapped, VADDR_NONE if there is none; its frame, NULL
  * for a device's. */
 vaddr_t page_next(const struct space *space, vaddr_t va, vaddr_t last, struct frame **frame);
 
-/* Unmaps whatever is mapped in the range and drops the references. O(pages mapped + MiB). */
-void pages_hide(struct space *space, vaddr_t base, vaddr_t last);
+/* Unmaps whatever of the region is mapped in the range and drops the references. O(pages mapped +
+ * MiB). */
+void pages_hide(struct region *region, vaddr_t base, vaddr_t last);
 
 /* Gives the pages of a region the rights they should have now. */
 void pages_protect(struct region *region, vaddr_t base, vaddr_t last);
 
-/* Takes rights away, or the page, from all page tables that show a cached page. */
+/* Takes the right to write away, or the page, from all page tables that show a cached page.
+ * O(regions that show the file). */
 void page_protect_everywhere(struct machine *machine, struct frame *frame);
 void page_hide_everywhere(struct machine *machine, struct frame *frame);
 
@@ -128,6 +136,9 @@ void page_hide_everywhere(struct machine *machine, struct frame *frame);
  * VM_ACCESS_DENIED: not a user address, or no such right; VM_NOT_FOUND: no region, or a file page
  * beyond the end of the file; VM_NO_MEMORY. */
 enum vm_status space_fault(struct space *space, vaddr_t va, enum vm_kind kind);
+
+/* Shows a new page of zeros of an anonymous region; nothing is mapped at va. VM_NO_MEMORY. */
+enum vm_status page_fill(struct region *region, vaddr_t va);
 
 /* Loads and stores of a program in the space, through the MMU, faults handled. On failure bytes of
  * pages before may have been copied. Unprivileged in user spaces, privileged in the others. */
