@@ -41,6 +41,7 @@ enum frame_flag {
     FRAME_CACHE = 1u << 4,      /* holds a page of a file: owner and index say which */
     FRAME_SHARED = 1u << 5,     /* of a shared segment */
     FRAME_LOCKED = 1u << 6,     /* not to be reclaimed for now */
+    FRAME_KERNEL = 1u << 7,     /* first frame of a run of kmalloc */
 };
 
 /* The descriptor of a frame. All but run_pages belongs to who holds the frame, who leaves it zero
