@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    GROWTH_PART = 8,       /* of what there is already, as LiteOS */
+    GROWTH_PART = 4,       /* of what there is already: 32 segments reach far */
     SHRINK_TRIES = 2,      /* of the page cache */
     NEED_PAGES_MAX = 1024, /* that a heap may need to serve one small request */
     RUN_ALIGN_MAX = 16 << 20,
@@ -135,7 +135,7 @@ static void *segment_try(struct kmalloc *k, uint32_t at, uint32_t pages, size_t 
     return p;
 }
 
-/* First an eighth of what there is, then as little as will do: how much a heap needs beside the
+/* First a quarter of what there is, then as little as will do: how much a heap needs beside the
  * request is its own matter, so it is tried. */
 static void *heaps_grow(struct kmalloc *k, size_t bytes, size_t align) {
     uint32_t at = 1;
@@ -146,7 +146,9 @@ static void *heaps_grow(struct kmalloc *k, size_t bytes, size_t align) {
         return NULL;
     }
     uint32_t need = vm_pages((uint32_t)(bytes + align)) + 1;
+    size_t pages_max = k->ops->pool_max >> VM_PAGE_LOG; /* of one heap; 0: no limit */
     uint32_t part = k->pages / GROWTH_PART;
+    part = pages_max != 0 && part > pages_max ? (uint32_t)pages_max : part;
     void *p = part > need ? segment_try(k, at, part, bytes, align) : NULL;
     for (; p == NULL && need <= NEED_PAGES_MAX; need *= 2) {
         p = segment_try(k, at, need, bytes, align);

@@ -3,7 +3,7 @@
  * kmalloc.h - kernel memory: small requests from heaps, 16 KiB and more as pages
  *
  *   segment 0     the heap given at the start, which stays
- *   segment 1..   a heap each in a run of pages, made when the others are full, of an eighth of
+ *   segment 1..   a heap each in a run of pages, made when the others are full, of a quarter of
  *                 what there is or as much as the request needs; given back when its last block is
  *                 freed
  *

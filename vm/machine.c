@@ -77,8 +77,8 @@ static enum vm_status linear_map(struct machine *machine) {
 }
 
 static enum vm_status machine_open(struct machine *machine, const struct machine_config *config) {
-    const struct core *core = core_find(config->core != NULL ? config->core : "a7");
-    if (core == NULL) {
+    struct core core;
+    if (!core_find(&core, config->core != NULL ? config->core : "a7")) {
         return VM_INVALID_ARGS;
     }
     enum vm_status status = phys_new(config->range, config->ranges, &machine->phys);
@@ -88,7 +88,7 @@ static enum vm_status machine_open(struct machine *machine, const struct machine
     ram_fill(&machine->ram, machine->phys);
     lru_open(&machine->lru, machine->phys);
     asid_open(&machine->asids);
-    if (!mmu_open(&machine->mmu, core, &machine->ram, config->caches)) {
+    if (!mmu_open(&machine->mmu, &core, &machine->ram, config->caches)) {
         phys_delete(machine->phys);
         return VM_NO_MEMORY;
     }

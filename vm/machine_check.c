@@ -153,7 +153,7 @@ static const char *tlb_check(const struct machine *machine, const struct tlb *tl
     return NULL;
 }
 
-/* Walk caches hold where second-level tables are. */
+/* Walk caches hold first-level descriptors that lead to second-level tables. */
 static const char *walk_cache_check(const struct machine *machine) {
     const struct tlb *tlb = &machine->mmu.walk_cache;
     for (uint32_t i = 0; i < tlb_entries(tlb); i++) {
@@ -165,8 +165,7 @@ static const char *walk_cache_check(const struct machine *machine) {
         uint32_t slot = tlb_entry_va(entry) >> VM_SECTION_LOG;
         const uint32_t *descriptor =
             table != NULL ? vm_ram_at(&machine->ram, table->first + slot * 4, 4) : NULL;
-        if (entry->tag != 0 &&
-            (descriptor == NULL || (*descriptor & 3) != 1 || *descriptor >> 10 != entry->pfn)) {
+        if (entry->tag != 0 && (descriptor == NULL || *descriptor != entry->pfn)) {
             return "tlb: the walk cache leads to a table that is gone";
         }
     }

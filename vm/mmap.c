@@ -230,7 +230,7 @@ static int remap_move(struct remap *r, vaddr_t target, vaddr_t *at) {
     if (moved < r->old_bytes) {
         pages_hide(from, from->base + moved, from->last);
     }
-    enum vm_status status = pagetable_move(space->table, to->base, from->base, moved, NULL);
+    enum vm_status status = pagetable_move(space->table, to->base, from->base, moved);
     assert(status == VM_OK);
     (void)status;
     region_free(from);

@@ -277,10 +277,11 @@ struct region *region_alloc(struct space *space, vaddr_t va, uint32_t bytes, uin
         flags &= ~(uint32_t)REGION_FIXED;
     }
     vaddr_t place = bytes > 0 ? region_place(space, va, bytes, flags) : VADDR_NONE;
-    if (place == VADDR_NONE || !regions_reserve(space, 3)) {
+    bool replaces = (flags & REGION_FIXED) != 0;
+    if (place == VADDR_NONE || !regions_reserve(space, replaces ? 3 : 1)) {
         return NULL;
     }
-    if ((flags & REGION_FIXED) != 0 && space_unmap(space, place, place + bytes - 1) != VM_OK) {
+    if (replaces && space_unmap(space, place, place + bytes - 1) != VM_OK) {
         return NULL;
     }
     struct region *region = region_take(space);
