@@ -232,7 +232,9 @@ bool machine_has_memory(struct machine *machine) {
             (void)machine_reclaim(machine, machine->reclaim_below - free_pages, tries > 0);
         }
     }
-    return phys_free_pages(machine->phys) >= machine->fail_below;
+    bool enough = phys_free_pages(machine->phys) >= machine->fail_below;
+    machine->shortages += !enough;
+    return enough;
 }
 
 struct frame *machine_frame(struct machine *machine) {
@@ -241,6 +243,7 @@ struct frame *machine_frame(struct machine *machine) {
     }
     paddr_t pa = phys_alloc(machine->phys, 1);
     if (pa == PADDR_NONE) {
+        machine->shortages++;
         return NULL;
     }
     memset(phys_host(machine->phys, pa), 0, VM_PAGE);

@@ -45,7 +45,9 @@ bool tables_ready(struct machine *machine, uint32_t bytes) {
     if (free_pages < frames) {
         (void)machine_reclaim(machine, frames - free_pages, true);
     }
-    return phys_free_pages(machine->phys) >= frames;
+    bool enough = phys_free_pages(machine->phys) >= frames;
+    machine->shortages += !enough;
+    return enough;
 }
 
 static struct frame *frame_of(const struct space *space, vaddr_t va) {
@@ -70,6 +72,7 @@ enum vm_status page_show(struct region *region, vaddr_t va, struct frame *frame)
     frame->flags &= ~(uint32_t)FRAME_LOCKED | locked;
     if (status != VM_OK) {
         frame->refs--;
+        machine->shortages++;
     }
     return status;
 }
