@@ -3,11 +3,11 @@
  * vm_world.h - bytes as operations on address spaces, judged by a flat model
  *
  * Each operation is five bytes: what, and four numbers. Up to four spaces live at once in a machine
- * of 256 KiB to 1 MiB, so that memory is short; two host files, one of them writable, and three shared
- * segments are theirs. After each operation its result is what the model says; every word read is
- * what the model holds, through the MMU, so that a translation that outlived its page shows; every
- * 32 operations and at the end all is read and machine_check() runs; at the end no frame is missing
- * and the files hold what was written.
+ * of 256 KiB to 1 MiB, so that memory is short; two host files, one of them writable, and three
+ * shared segments are theirs. After each operation its result is what the model says; every word
+ * read is what the model holds, through the MMU, so that a translation that outlived its page
+ * shows; every 32 operations and at the end all is read and machine_check() runs; at the end no
+ * frame is missing and the files hold what was written.
  */
 #ifndef HEAPRIG_VM_WORLD_H
 #define HEAPRIG_VM_WORLD_H

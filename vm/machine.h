@@ -59,8 +59,8 @@ struct machine {
     uint32_t regions, regions_max;
     uint32_t reclaim_below, fail_below;
     uint64_t faults, copies, reclaimed; /* faults handled; pages copied on write; pages dropped */
-    uint64_t rollovers; /* of ASIDs */
-    uint64_t shortages; /* requests refused because no frame could be found */
+    uint64_t rollovers;                 /* of ASIDs */
+    uint64_t shortages;                 /* requests refused because no frame could be found */
 };
 
 /* VM_INVALID_ARGS: the ranges (phys_new), or no such core; VM_NO_MEMORY: the host's, or too little
