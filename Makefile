@@ -56,12 +56,15 @@ preloads  := $(patsubst %_preload.c,$(B)/libheaprig_%.so,$(notdir $(preload_c)))
 plugins   := $(patsubst %_plugin.c,$(B)/%_plugin.so,$(filter %_plugin.c,$(all_c)))
 tests     := $(patsubst %.c,$(B)/%,$(filter %_test.c,$(all_c)))
 
+# Plugins of QEMU run on the building machine, whatever ARCH is.
+qemu_plugins := build/qemu_insn.so
+
 # jemalloc, renamed: linked into every program, empty where the system lacks it. And under ThreadSanitizer:
 # before a fork jemalloc takes all its locks, more than the sanitizer's search for deadlocks can hold.
 BASELINE_A := $(B)/jemalloc.o
 
 .PHONY: all help
-all: $(programs) $(preloads) $(plugins) $(B)/freestanding.ok build/qemu_insn.so
+all: $(programs) $(preloads) $(plugins) $(B)/freestanding.ok $(qemu_plugins)
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -169,12 +172,11 @@ $(filter-out $(B)/bench/touched_plugin.so,$(plugins)): $(B)/%_plugin.so: %_plugi
 	echo '  so    $@'
 	$(CC) $(compile_flags) -fPIC -shared $(link_flags) -MMD -MP -MF $@.d $< -o $@
 
-$(tests): $(B)/%: $(B)/%.o $(B)/libheaprig.a $(BASELINE_A) | $(plugins) $(preloads) $(programs) build/qemu_insn.so
+$(tests): $(B)/%: $(B)/%.o $(B)/libheaprig.a $(BASELINE_A) | $(plugins) $(preloads) $(programs) $(qemu_plugins)
 	echo '  link  $@'
 	$(CC) $(link_flags) -rdynamic $(filter %.o %.a,$^) $(test_libs) $(libs) -o $@
 
-# Counts instructions under QEMU; runs on the building machine, whatever ARCH is.
-build/qemu_insn.so: tools/qemu_insn.c | $(deps_ok)
+$(qemu_plugins): build/%.so: tools/%.c | $(deps_ok)
 	@mkdir -p $(@D)
 	echo '  so    $@'
 	gcc -std=c11 -O2 $(filter-out -Wpedantic,$(WARN)) -fPIC -shared $< -o $@
@@ -256,6 +258,7 @@ oss-fuzz-check: build/.deps-fuzz
 bench: all
 	$(B)/heaprig bench
 	$(B)/heaprig fit
+	$(B)/heaprig mmu
 	@$(MAKE) -s plots
 
 ## make plots        pictures of results/latest in plots/out

@@ -21,8 +21,8 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static const struct row_kind *const kinds[] = {&bench_rows, &fit_rows, &cost_rows, &threads_rows,
-                                               &size_rows};
+static const struct row_kind *const kinds[] = {&bench_rows,   &fit_rows,  &cost_rows,
+                                               &threads_rows, &size_rows, &mmu_rows};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 static const char doc[] =

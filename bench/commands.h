@@ -5,6 +5,7 @@
 C(bench, "replay traces on allocators: time, latency, memory")
 C(fit, "smallest pool of each allocator for each trace")
 C(gate, "exact figures as a baseline, and whether they still hold")
+C(mmu, "what placement costs in TLB misses, page walks and faults on an ARMv7 core")
 C(threads, "replay traces with their threads on a shared pool: time, how long the lock is held")
 C(compare, "what changed between two results")
 C(digest, "where an allocator put every block, in 64 bits")

@@ -33,6 +33,11 @@
         PART(row, prefix "_internal", member.internal, COLUMN_INFO),                               \
         PART(row, prefix "_external", member.external, COLUMN_INFO)
 
+#define SHARE(row, member)                                                                         \
+    PART(row, #member, member.all, COLUMN_LESS),                                                   \
+        PART(row, #member "_app", member.app, COLUMN_INFO),                                        \
+        PART(row, #member "_alloc", member.alloc, COLUMN_INFO)
+
 #define COST_COUNT(prefix, kind, member, role)                                                     \
     { prefix #member, COLUMN_COUNT, role, offsetof(struct cost_row, call[kind].member), 0 }
 #define COST(prefix, kind)                                                                         \
@@ -138,6 +143,33 @@ static const struct column threads_columns[] = {
 const struct row_kind threads_rows = {"threads", sizeof(struct threads_row),
                                       sizeof threads_columns / sizeof threads_columns[0],
                                       threads_columns};
+
+static const struct column mmu_columns[] = {
+    TEXT(mmu_row, allocator, COLUMN_KEY),
+    TEXT(mmu_row, trace, COLUMN_KEY),
+    TEXT(mmu_row, core, COLUMN_KEY),
+    TEXT(mmu_row, page_size, COLUMN_KEY),
+    TEXT(mmu_row, trace_sha256, COLUMN_CONTEXT),
+    TEXT(mmu_row, arch, COLUMN_INFO),
+    TEXT(mmu_row, touch, COLUMN_CONTEXT),
+    COUNT(mmu_row, caches, COLUMN_CONTEXT),
+    TEXT(mmu_row, compiler, COLUMN_ORIGIN),
+    COUNT(mmu_row, ops, COLUMN_CONTEXT),
+    COUNT(mmu_row, pool_bytes, COLUMN_CONTEXT),
+    COUNT(mmu_row, block_bytes, COLUMN_CONTEXT),
+    COUNT(mmu_row, failures, COLUMN_LESS),
+    COUNT(mmu_row, refusals, COLUMN_LESS),
+    SHARE(mmu_row, accesses),
+    SHARE(mmu_row, micro_misses),
+    SHARE(mmu_row, main_misses),
+    SHARE(mmu_row, walk_reads),
+    SHARE(mmu_row, cycles),
+    SHARE(mmu_row, pages),
+    SHARE(mmu_row, faults),
+};
+
+const struct row_kind mmu_rows = {"mmu", sizeof(struct mmu_row),
+                                  sizeof mmu_columns / sizeof mmu_columns[0], mmu_columns};
 
 const char *const size_optimizations[SIZE_OPTIMIZATIONS] = {"Os", "O2"};
 const char *const size_functions[SIZE_FUNCTIONS] = {"all", "firmware", "least"};

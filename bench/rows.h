@@ -10,6 +10,7 @@
  *   results/latest/bench.tsv        the rows, tab-separated, first line: column names; ns_ci is two
  *                                   columns, ns_ci_lo and ns_ci_hi; unknown figures are NaN
  *   results/latest/fit.json, .tsv   the same for `heaprig fit`
+ *   results/latest/mmu.json, .tsv   the same for `heaprig mmu`; mmu/ and heat/: see mmu_series.h
  *   results/latest/footprint/ALLOCATOR.TRACE.tsv   time series, see footprint.h
  *   results/latest/latency/ALLOCATOR.TRACE.tsv     distribution, see latency.h
  *
@@ -181,7 +182,38 @@ struct threads_row {
     uint64_t misuses;
 };
 
+/* A figure of the MMU model: of all accesses, of the application's, of the allocator's own. The
+ * latter, and all, are NaN when its code was not instrumented. */
+struct row_share {
+    double all, app, alloc;
+};
+
+/* One allocator on one trace, seen by an emulated MMU (mmu_run.h). */
+struct mmu_row {
+    char allocator[64];
+    char trace[64];
+    char trace_sha256[65];
+    char arch[32];
+    char core[64];     /* preset, and knobs that were set */
+    char page_size[8]; /* "4k" */
+    char touch[8];     /* policy of the application's touches */
+    char compiler[64]; /* of the instrumented build */
+    uint64_t caches;   /* 1: data accesses went through the caches too */
+    uint64_t ops;
+    uint64_t pool_bytes;
+    uint64_t block_bytes;
+    uint64_t failures, refusals;
+    struct row_share accesses;     /* per operation */
+    struct row_share micro_misses; /* per 1000 operations, as the two below */
+    struct row_share main_misses;
+    struct row_share walk_reads;
+    struct row_share cycles; /* per operation: an additive estimate */
+    struct row_share pages;  /* touched at all */
+    struct row_share faults; /* first touches of a page, the heap's setting up included */
+};
+
 extern const struct row_kind bench_rows;
+extern const struct row_kind mmu_rows;
 extern const struct row_kind cost_rows;
 extern const struct row_kind fit_rows;
 extern const struct row_kind threads_rows;

@@ -10,14 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SELECTION_CORPUS "corpus/traces/*.hrt"
+#define CORPUS "corpus/traces/"
+
+static const char *corpus_pattern(enum selection_default which) {
+    return which == SELECTION_ARMV7 ? CORPUS "armv7-*.hrt" : CORPUS "*.hrt";
+}
 
 /* ---- the options ---- */
 
 static const struct argp_option options[] = {
     {"allocator", 'a', "LIST", 0, "names or plug-in paths, comma-separated", 0},
-    {"trace", 't', "LIST", 0,
-     "trace files or gen:NAME:SEED:OPS, comma-separated (default: " SELECTION_CORPUS ")", 0},
+    {"trace", 't', "LIST", 0, "trace files or gen:NAME:SEED:OPS, comma-separated", 0},
     {"first", 'n', "N", 0, "replay only the first N operations of each trace", 0},
     {0},
 };
@@ -39,17 +42,20 @@ static error_t option_parse(int key, char *text, struct argp_state *state) {
     }
 }
 
-/* Says which allocators are the default of the command whose help is shown. */
+/* Says what the defaults are of the command whose help is shown. */
 static char *option_help(int key, const char *text, void *input) {
-    static const char *const defaults[] = {[SELECTION_ALL] = "all",
-                                           [SELECTION_OWN] = "own",
-                                           [SELECTION_POOL] = "own allocators that free",
-                                           [SELECTION_THREADS] =
-                                               ("lock: and each own one, and the system's")};
+    static const char *const allocators[] = {
+        [SELECTION_ALL] = "all",
+        [SELECTION_OWN] = "own allocators",
+        [SELECTION_POOL] = "own allocators that free",
+        [SELECTION_ARMV7] = "own allocators",
+        [SELECTION_THREADS] = ("lock: and each own one, and the system's"),
+    };
     const struct selection_choice *choice = input;
     char *help = NULL;
-    if (key != 'a' || choice == NULL ||
-        asprintf(&help, "%s (default: %s)", text, defaults[choice->which]) < 0) {
+    if ((key != 'a' && key != 't') || choice == NULL ||
+        asprintf(&help, "%s (default: %s)", text,
+                 key == 'a' ? allocators[choice->which] : corpus_pattern(choice->which)) < 0) {
         return (char *)(uintptr_t)text;
     }
     return help; /* argp frees it */
@@ -112,7 +118,8 @@ static const struct alloc_ops *default_ops(const struct subject *subject,
     if (which == SELECTION_THREADS && (ops->caps & ALLOC_CAP_THREADS) != 0) {
         return ops;
     }
-    uint32_t needed = which == SELECTION_OWN ? 0 : ALLOC_CAP_FREES;
+    bool may_keep = which == SELECTION_OWN || which == SELECTION_ARMV7;
+    uint32_t needed = may_keep ? 0 : ALLOC_CAP_FREES;
     uint32_t unwanted = which == SELECTION_THREADS ? ALLOC_CAP_FIXED_SIZE : 0;
     if (subject->baseline || (ops->caps & needed) != needed || (ops->caps & unwanted) != 0) {
         return NULL;
@@ -156,10 +163,10 @@ static bool traces_default(struct selection *s, enum selection_default which,
                            struct problem *problem) {
     glob_t found = {0};
     bool added = true;
-    if (glob(SELECTION_CORPUS, 0, NULL, &found) != 0 && which != SELECTION_THREADS) {
-        return problem_set(problem,
-                           "%s: no traces, expected to run where the corpus is, or --trace",
-                           SELECTION_CORPUS);
+    const char *corpus = corpus_pattern(which);
+    if (glob(corpus, 0, NULL, &found) != 0 && which != SELECTION_THREADS) {
+        return problem_set(
+            problem, "%s: no traces, expected to run where the corpus is, or --trace", corpus);
     }
     if (which == SELECTION_THREADS) {
         added = threads_default(s, &found, problem);

@@ -24,6 +24,7 @@ enum selection_default {
     SELECTION_ALL,     /* own allocators and installed baselines */
     SELECTION_OWN,     /* own allocators */
     SELECTION_POOL,    /* own allocators that have a pool and free */
+    SELECTION_ARMV7,   /* own allocators; traces of 32-bit ARM programs */
     SELECTION_THREADS, /* own allocators that free blocks of any size, behind a lock, and installed
                           baselines that need none; gen:messages and the traces of the corpus that
                           have several threads */
@@ -48,8 +49,9 @@ enum { SELECTION_ITEM_BYTES = 1024 };
 bool selection_item(const char *list, size_t index, char item[SELECTION_ITEM_BYTES]);
 
 /* Fills *selection with what was chosen; the default is those allocators, and every .hrt file in
- * corpus/traces, in order of name (but see SELECTION_THREADS). False and *problem for an unknown
- * name, no trace at all, two of one name, or more than SELECTION_MAX; *selection is then empty. */
+ * corpus/traces, in order of name (but see SELECTION_ARMV7 and _THREADS). False and *problem for an
+ * unknown name, no trace at all, two of one name, or more than SELECTION_MAX; *selection is then
+ * empty. */
 bool selection_make(const struct selection_choice *choice, struct selection *selection,
                     struct problem *problem);
 void selection_release(struct selection *selection);

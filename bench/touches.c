@@ -18,66 +18,80 @@ static struct {
     touches_fn *see;
     void *ctx;
     struct touch *at; /* in kept[]: where the next one goes */
+    uint64_t passed;  /* handed over */
 } watch;
 static struct touch kept[TOUCHES_ROOM];
 
-size_t touches_pass(void) {
+void touches_pass(void) {
     size_t count = watch.bytes > 0 ? (size_t)(watch.at - kept) : 0;
     if (count > 0) {
         watch.at = kept;
+        watch.passed += count;
         watch.see(watch.ctx, kept, count);
     }
-    return count;
+}
+
+uint64_t touches_count(void) {
+    return watch.passed + (uint64_t)(watch.at - kept);
 }
 
 void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx) {
-    assert(bytes <= UINT32_MAX);
+    assert(bytes <= TOUCH_BYTES);
     watch.base = (uintptr_t)pool;
     watch.bytes = bytes;
     watch.see = see;
     watch.ctx = ctx;
     watch.at = kept;
+    watch.passed = 0;
 }
 
 void touches_unwatch(void) {
     watch.bytes = 0;
 }
 
+static inline __attribute__((always_inline)) void keep(struct touch touch) {
+    *watch.at++ = touch;
+    if (__builtin_expect(watch.at == kept + TOUCHES_ROOM, 0)) {
+        touches_pass();
+    }
+}
+
+void touches_add(uint32_t offset, uint32_t bytes) {
+    keep((struct touch){offset, bytes | TOUCH_APPLICATION});
+}
+
 static inline __attribute__((always_inline)) void touch(const void *address, size_t bytes,
-                                                        uint32_t write) {
+                                                        uint32_t store) {
     uintptr_t offset = (uintptr_t)address - watch.base;
     if (__builtin_expect(offset < watch.bytes, 1)) {
-        *watch.at++ = (struct touch){(uint32_t)offset, (uint32_t)bytes | write};
-        if (__builtin_expect(watch.at == kept + TOUCHES_ROOM, 0)) {
-            (void)touches_pass();
-        }
+        keep((struct touch){(uint32_t)offset, (uint32_t)bytes | store});
     }
 }
 
 /* A run may be empty. */
-static void touch_run(const void *address, size_t bytes, uint32_t write) {
+static void touch_run(const void *address, size_t bytes, uint32_t store) {
     if (bytes > 0) {
-        touch(address, bytes, write);
+        touch(address, bytes, store);
     }
 }
 
 /* ---- what instrumented code calls; under ThreadSanitizer these names are its own ---- */
 
 #if !defined(__SANITIZE_THREAD__)
-#define HOOK(name, bytes, write)                                                                   \
+#define HOOK(name, bytes, store)                                                                   \
     void __tsan_##name(const void *p);                                                             \
     void __tsan_##name(const void *p) {                                                            \
-        touch(p, bytes, write);                                                                    \
+        touch(p, bytes, store);                                                                    \
     }
 #define HOOKS(bytes)                                                                               \
     HOOK(read##bytes, bytes, 0)                                                                    \
-    HOOK(write##bytes, bytes, TOUCH_WRITE)                                                         \
+    HOOK(write##bytes, bytes, TOUCH_STORE)                                                         \
     HOOK(unaligned_read##bytes, bytes, 0)                                                          \
-    HOOK(unaligned_write##bytes, bytes, TOUCH_WRITE)                                               \
+    HOOK(unaligned_write##bytes, bytes, TOUCH_STORE)                                               \
     HOOK(volatile_read##bytes, bytes, 0)                                                           \
-    HOOK(volatile_write##bytes, bytes, TOUCH_WRITE)                                                \
+    HOOK(volatile_write##bytes, bytes, TOUCH_STORE)                                                \
     HOOK(unaligned_volatile_read##bytes, bytes, 0)                                                 \
-    HOOK(unaligned_volatile_write##bytes, bytes, TOUCH_WRITE)
+    HOOK(unaligned_volatile_write##bytes, bytes, TOUCH_STORE)
 HOOKS(1)
 HOOKS(2)
 HOOKS(4)
@@ -91,7 +105,7 @@ void __tsan_read_range(const void *p, size_t bytes) {
 
 void __tsan_write_range(const void *p, size_t bytes);
 void __tsan_write_range(const void *p, size_t bytes) {
-    touch_run(p, bytes, TOUCH_WRITE);
+    touch_run(p, bytes, TOUCH_STORE);
 }
 
 void __tsan_init(void);
@@ -113,20 +127,20 @@ void __tsan_func_exit(void) {
 void *__wrap_memcpy(void *to, const void *from, size_t bytes);
 void *__wrap_memcpy(void *to, const void *from, size_t bytes) {
     touch_run(from, bytes, 0);
-    touch_run(to, bytes, TOUCH_WRITE);
+    touch_run(to, bytes, TOUCH_STORE);
     return memcpy(to, from, bytes);
 }
 
 void *__wrap_memmove(void *to, const void *from, size_t bytes);
 void *__wrap_memmove(void *to, const void *from, size_t bytes) {
     touch_run(from, bytes, 0);
-    touch_run(to, bytes, TOUCH_WRITE);
+    touch_run(to, bytes, TOUCH_STORE);
     return memmove(to, from, bytes);
 }
 
 void *__wrap_memset(void *to, int value, size_t bytes);
 void *__wrap_memset(void *to, int value, size_t bytes) {
-    touch_run(to, bytes, TOUCH_WRITE);
+    touch_run(to, bytes, TOUCH_STORE);
     return memset(to, value, bytes);
 }
 
@@ -155,5 +169,20 @@ const char *touches_absent(void) {
     return "ThreadSanitizer takes the hooks";
 #else
     return NULL;
+#endif
+}
+
+const char *touches_compiler(void) {
+#if defined(__x86_64__)
+#define MACHINE "x86_64"
+#elif defined(__arm__)
+#define MACHINE "armv7"
+#else
+#define MACHINE "another machine"
+#endif
+#if defined(__clang__)
+    return __VERSION__ ", " MACHINE;
+#else
+    return "gcc " __VERSION__ ", " MACHINE;
 #endif
 }

@@ -8,7 +8,7 @@
  * well. This is the runtime for such code, instead of gcc's; it keeps what falls into the pool that
  * is watched and forgets the rest (stack, constants).
  *
- *   alloc/tlsf.c ─ gcc -fsanitize=thread ─► __tsan_read4(p) ─► [pool + offset, 4 bytes, load]
+ *   alloc/tlsf.c - gcc -fsanitize=thread -> __tsan_read4(p) -> [pool + offset, 4 bytes, load]
  *
  * A plug-in can be compiled so as well (README.md); this program then is its runtime. Of one that
  * is not, nothing is seen. clang is not used so: its instrumentation leaves loads out.
@@ -25,22 +25,30 @@
 /* One load or store, or a run of them by a memory function or a copied structure. */
 struct touch {
     uint32_t offset; /* from the pool's start */
-    uint32_t bytes;  /* TOUCH_WRITE or-ed in */
+    uint32_t bytes;  /* with TOUCH_STORE and TOUCH_APPLICATION or-ed in */
 };
 
-#define TOUCH_WRITE 0x80000000u
+#define TOUCH_STORE       0x80000000u
+#define TOUCH_APPLICATION 0x40000000u /* by touches_add(), not by the allocator */
+#define TOUCH_BYTES       0x3FFFFFFFu
 
 /* Called with touches in the order they happened; they are gone afterwards. */
 typedef void touches_fn(void *ctx, const struct touch *touches, size_t count);
 
 /* From now on touches of [pool, pool + bytes) are kept and, when TOUCHES_ROOM have come together,
- * or touches_pass() is called, handed to `see`. One pool at a time, one thread. bytes <= 4 GiB - 1.
- */
+ * or touches_pass() is called, handed to `see`. One pool at a time, one thread. bytes <=
+ * TOUCH_BYTES. */
 enum { TOUCHES_ROOM = 4096 };
 void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx);
 
-/* Hands over what was kept, and tells how many touches that were. */
-size_t touches_pass(void);
+/* Puts a touch by the application in its place among the others. */
+void touches_add(uint32_t offset, uint32_t bytes);
+
+/* How many there were since the watch began. */
+uint64_t touches_count(void);
+
+/* Hands over what was kept. */
+void touches_pass(void);
 
 /* Ends the watch; what was kept and not handed over is dropped. */
 void touches_unwatch(void);
@@ -51,5 +59,8 @@ const struct alloc_ops *touches_build(const struct alloc_ops *ops);
 
 /* NULL when the own allocators were built with instrumentation, else why they were not. */
 const char *touches_absent(void);
+
+/* Compiler and machine of that build, on which the touches depend: "gcc 12.2.0, x86_64". */
+const char *touches_compiler(void);
 
 #endif

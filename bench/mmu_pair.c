@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ * mmu_pair.c - mmu_run.h: one allocator, one trace, one MMU. */
+#include "mmu_run.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { TOUCH_STRIDE = 64 };
+
+struct watcher {
+    const struct stage *stage;
+    struct mmu_model model;
+    struct mmu_series *series;
+    struct mmu_pair *pair;
+    uint64_t counted; /* touches up to the end of the last operation */
+    uint64_t ops[OP_KIND_COUNT], touches[OP_KIND_COUNT]; /* served, and what they touched */
+};
+
+static void touches_see(void *ctx, const struct touch *touches, size_t count) {
+    struct watcher *w = ctx;
+    mmu_model_see(&w->model, touches, count);
+    if (w->series != NULL) {
+        mmu_series_see(w->series, touches, count);
+    }
+}
+
+/* What replay.h says of the policies, as touches. */
+static void application_touches(enum replay_touch touch, uint32_t offset, size_t bytes) {
+    if (touch == REPLAY_TOUCH_EDGES) {
+        touches_add(offset, 1 | TOUCH_STORE);
+        touches_add((uint32_t)(offset + bytes - 1), 1 | TOUCH_STORE);
+    } else if (touch == REPLAY_TOUCH_WHOLE) {
+        for (size_t i = 0; i < bytes; i += TOUCH_STRIDE) {
+            touches_add((uint32_t)(offset + i), 1 | TOUCH_STORE);
+        }
+    }
+}
+
+static void failure_count(struct watcher *w, const struct replay_event *event) {
+    bool refused = stage_refuses(w->stage, event->bytes);
+    w->pair->refusals += refused;
+    w->pair->failures += !refused;
+}
+
+static bool op_watch(void *ctx, const struct replay_event *event) {
+    struct watcher *w = ctx;
+    bool free = event->op->kind == OP_FREE;
+    w->ops[event->op->kind] += free ? !event->skipped : event->payload != NULL;
+    w->touches[event->op->kind] += touches_count() - w->counted;
+    if (event->payload != NULL) {
+        unsigned char *payload = event->payload;
+        application_touches(w->stage->touch, (uint32_t)(payload - w->stage->memory->pool),
+                            event->bytes);
+    } else if (!free) {
+        failure_count(w, event);
+    }
+    w->counted = touches_count();
+    if (w->series != NULL && mmu_series_due(w->series, event->index)) {
+        touches_pass();
+        mmu_series_window_end(w->series, event->index);
+    }
+    return true;
+}
+
+/* An own allocator touches its pool in every operation it serves, but for frees it ignores. */
+static void touches_assert(const struct watcher *w) {
+    for (int kind = 0; kind < OP_KIND_COUNT; kind++) {
+        bool ignored = kind == OP_FREE && (w->stage->ops->caps & ALLOC_CAP_FREES) == 0;
+        assert(w->ops[kind] == 0 || w->touches[kind] > 0 || ignored);
+        (void)ignored;
+    }
+}
+
+static bool own(const struct alloc_ops *ops) {
+    const struct alloc_ops *plain = alloc_find(ops->name);
+    return plain != NULL && touches_build(plain) == ops && touches_absent() == NULL;
+}
+
+bool mmu_pair_run(const struct stage *stage, const struct mmu_setting *setting, unsigned page_log2,
+                  struct mmu_series *series, struct mmu_pair *pair, struct problem *problem) {
+    struct watcher w = {.stage = stage, .series = series, .pair = pair};
+    const struct replay_observer observer = {.ctx = &w, .after = op_watch};
+    struct replay replay;
+    struct replay_result result;
+    *pair = (struct mmu_pair){0};
+    if (!mmu_model_open(&w.model, &setting->core, page_log2, setting->caches, stage->memory->pool,
+                        stage->plan.pool_bytes, problem)) {
+        return false;
+    }
+    touches_watch(stage->memory->pool, stage->plan.pool_bytes, touches_see, &w);
+    bool ready = stage_ready(stage, &replay);
+    assert(ready); /* stage_probe() has seen that it is */
+    (void)ready;
+    touches_pass();
+    mmu_model_restart(&w.model);
+    w.counted = touches_count();
+    replay.touch = REPLAY_TOUCH_NONE;
+    replay.observers = &observer;
+    replay.observer_count = 1;
+    replay_run(&replay, &result);
+    touches_pass();
+    touches_unwatch();
+    uint64_t touches = 0;
+    for (int kind = 0; kind < OP_KIND_COUNT; kind++) {
+        touches += w.touches[kind];
+    }
+    pair->seen = touches > 0;
+    if (own(stage->ops)) {
+        touches_assert(&w);
+    }
+    pair->share[MMU_APPLICATION] = mmu_model_share(&w.model, MMU_APPLICATION);
+    pair->share[MMU_ALLOCATOR] = mmu_model_share(&w.model, MMU_ALLOCATOR);
+    pair->pages = mmu_model_pages(&w.model);
+    mmu_model_close(&w.model);
+    return true;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ * mmu_series.c - see mmu_series.h. */
+#include "mmu_series.h"
+
+#include "result_file.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WINDOWS = 200, PIECES_MAX = 1024, PIECES_SHOWN = 128, EITHER = MMU_WHO };
+
+struct window {
+    size_t op;
+    uint64_t pages;
+    uint64_t working_set[MMU_WHO + 1];
+    uint32_t heat[MMU_WHO][PIECES_MAX];
+};
+
+struct mmu_series {
+    size_t op_count, ops_per_window;
+    unsigned piece_log2;
+    uint32_t last_piece; /* the farthest that was touched */
+    uint32_t
+        *touched_in[MMU_WHO + 1]; /* by page: the last window that touched it, from 1; 0: none */
+    uint64_t pages;
+    size_t window_count; /* those that are over */
+    struct window window[WINDOWS + 1];
+};
+
+struct mmu_series *mmu_series_new(size_t op_count, size_t pool_bytes) {
+    struct mmu_series *series = calloc(1, sizeof *series);
+    if (series == NULL) {
+        return NULL;
+    }
+    series->op_count = op_count;
+    series->ops_per_window = op_count / WINDOWS + 1;
+    series->piece_log2 = VM_PAGE_LOG;
+    while (pool_bytes >> series->piece_log2 >= PIECES_MAX) {
+        series->piece_log2++;
+    }
+    for (int who = 0; who <= EITHER; who++) {
+        series->touched_in[who] =
+            calloc((pool_bytes >> VM_PAGE_LOG) + 2, sizeof *series->touched_in[who]);
+        if (series->touched_in[who] == NULL) {
+            mmu_series_free(series);
+            return NULL;
+        }
+    }
+    return series;
+}
+
+void mmu_series_free(struct mmu_series *series) {
+    for (int who = 0; series != NULL && who <= EITHER; who++) {
+        free(series->touched_in[who]);
+    }
+    free(series);
+}
+
+static void page_touch(struct mmu_series *series, enum mmu_who who, uint32_t page) {
+    struct window *window = &series->window[series->window_count];
+    uint32_t now = (uint32_t)series->window_count + 1;
+    const int groups[] = {(int)who, EITHER};
+    for (int i = 0; i < 2; i++) {
+        uint32_t *touched_in = &series->touched_in[groups[i]][page];
+        if (groups[i] == EITHER && *touched_in == 0) {
+            series->pages++;
+        }
+        window->working_set[groups[i]] += *touched_in != now;
+        *touched_in = now;
+    }
+}
+
+void mmu_series_see(struct mmu_series *series, const struct touch *touches, size_t count) {
+    struct window *window = &series->window[series->window_count];
+    for (size_t i = 0; i < count; i++) {
+        enum mmu_who who = mmu_who_did(touches[i]);
+        uint32_t first = touches[i].offset;
+        uint32_t last = first + (touches[i].bytes & TOUCH_BYTES) - 1;
+        for (uint32_t page = first >> VM_PAGE_LOG; page <= last >> VM_PAGE_LOG; page++) {
+            page_touch(series, who, page);
+        }
+        for (uint32_t piece = first >> series->piece_log2; piece <= last >> series->piece_log2;
+             piece++) {
+            window->heat[who][piece]++;
+        }
+        if (last >> series->piece_log2 > series->last_piece) {
+            series->last_piece = last >> series->piece_log2;
+        }
+    }
+}
+
+bool mmu_series_due(const struct mmu_series *series, size_t index) {
+    return (index + 1) % series->ops_per_window == 0 || index + 1 == series->op_count;
+}
+
+void mmu_series_window_end(struct mmu_series *series, size_t index) {
+    struct window *window = &series->window[series->window_count++];
+    window->op = index;
+    window->pages = series->pages;
+}
+
+static bool pages_write(const struct mmu_series *series, const char *path,
+                        struct problem *problem) {
+    struct result_file file;
+    if (!result_file_open(&file, path, problem)) {
+        return false;
+    }
+    fputs("op\tpages\tworking_set\tworking_set_app\tworking_set_alloc\n", file.stream);
+    for (size_t w = 0; w < series->window_count; w++) {
+        const struct window *window = &series->window[w];
+        fprintf(file.stream, "%zu\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n",
+                window->op, window->pages, window->working_set[EITHER],
+                window->working_set[MMU_APPLICATION], window->working_set[MMU_ALLOCATOR]);
+    }
+    return result_file_commit(&file, problem);
+}
+
+static void heat_line_write(FILE *out, const uint32_t *heat, uint32_t shown, uint32_t together) {
+    for (uint32_t piece = 0; piece < shown; piece++) {
+        uint64_t sum = 0;
+        for (uint32_t i = 0; i < together && piece * together + i < PIECES_MAX; i++) {
+            sum += heat[piece * together + i];
+        }
+        fprintf(out, "%s%" PRIu64, piece > 0 ? "\t" : "", sum);
+    }
+    fputc('\n', out);
+}
+
+static bool heat_write(const struct mmu_series *series, const char *path, struct problem *problem) {
+    struct result_file file;
+    if (!result_file_open(&file, path, problem)) {
+        return false;
+    }
+    uint32_t together = series->last_piece / PIECES_SHOWN + 1;
+    uint32_t shown = series->last_piece / together + 1;
+    fprintf(file.stream, "# %zu %" PRIu64 "\n", series->ops_per_window,
+            (uint64_t)together << series->piece_log2);
+    static const enum mmu_who order[] = {MMU_APPLICATION, MMU_ALLOCATOR};
+    for (int i = 0; i < MMU_WHO; i++) {
+        fputs(i > 0 ? "\n\n" : "", file.stream);
+        for (size_t w = 0; w < series->window_count; w++) {
+            heat_line_write(file.stream, series->window[w].heat[order[i]], shown, together);
+        }
+    }
+    return result_file_commit(&file, problem);
+}
+
+bool mmu_series_write(const struct mmu_series *series, const char *folder, const char *allocator,
+                      const char *trace, struct problem *problem) {
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/mmu/%s.%s.tsv", folder, allocator, trace);
+    if (!pages_write(series, path, problem)) {
+        return false;
+    }
+    (void)snprintf(path, sizeof path, "%s/heat/%s.%s.tsv", folder, allocator, trace);
+    return heat_write(series, path, problem);
+}
