@@ -57,7 +57,7 @@ plugins   := $(patsubst %_plugin.c,$(B)/%_plugin.so,$(filter %_plugin.c,$(all_c)
 tests     := $(patsubst %.c,$(B)/%,$(filter %_test.c,$(all_c)))
 
 # Plugins of QEMU run on the building machine, whatever ARCH is.
-qemu_plugins := build/qemu_insn.so
+qemu_plugins := build/qemu_insn.so build/qemu_touches.so
 
 # jemalloc, renamed: linked into every program, empty where the system lacks it. And under ThreadSanitizer:
 # before a fork jemalloc takes all its locks, more than the sanitizer's search for deadlocks can hold.

@@ -19,7 +19,7 @@
 /* ---- the copy under QEMU ---- */
 
 static void pair_replay(const struct alloc_ops *ops, const struct trace *trace) {
-    struct stage stage = {.ops = ops, .trace = trace, .touch = REPLAY_TOUCH_NONE};
+    struct stage stage = {.ops = ops, .trace = trace, .touch = REPLAY_TOUCH_EDGES};
     struct stage_memory memory;
     struct problem problem;
     char why[STAGE_WHY_BYTES];
@@ -32,6 +32,7 @@ static void pair_replay(const struct alloc_ops *ops, const struct trace *trace) 
     struct replay replay;
     struct replay_result result;
     if (stage_ready(&stage, &replay)) {
+        mark_pool(memory.pool, memory.pool + stage.plan.pool_bytes - (stage.plan.pool_bytes > 0));
         replay_run_marked(&replay, &result);
     }
     stage_memory_close(&memory);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * marks.h - empty functions whose calls an instruction counter watches (tools/qemu_insn.c)
+ * marks.h - empty functions whose calls a plugin of QEMU watches (tools/qemu_insn.c counts
+ * instructions, tools/qemu_touches.c writes down accesses)
  *
  * mark_section() begins a run; each call of the allocator stands between mark_alloc(),
  * mark_aligned(), mark_realloc() or mark_free() and mark_end(). A mark_end() alone stands for an
@@ -11,6 +12,8 @@
 #define HEAPRIG_MARKS_H
 
 void mark_section(void);
+void mark_pool(const volatile unsigned char *first,
+               const volatile unsigned char *last); /* loads both bytes */
 void mark_alloc(void);
 void mark_aligned(void);
 void mark_realloc(void);
