@@ -179,14 +179,14 @@ static struct terms terms_of(struct mmu *mmu, unsigned size_log2) {
     };
 }
 
-/* First size at which at least half of the accesses pay: KiB. */
+/* The working set at which misses start: the last size, in KiB, at which under a tenth of the
+ * accesses pay. */
 static uint32_t knee(const struct terms *terms, size_t offset) {
-    for (unsigned log2 = 12; log2 <= 28; log2++) {
-        if (*(const double *)((const char *)&terms[log2] + offset) >= 0.5) {
-            return 1u << (log2 - 10);
-        }
+    unsigned log2 = 12;
+    while (log2 < 28 && *(const double *)((const char *)&terms[log2 + 1] + offset) < 0.1) {
+        log2++;
     }
-    return UINT32_MAX;
+    return 1u << (log2 - 10);
 }
 
 static void near_knee(const struct terms *terms, size_t offset, const char *name, uint32_t kib) {
