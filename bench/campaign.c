@@ -98,6 +98,7 @@ struct state {
     double before, begin; /* campaign time of earlier sittings; when this one began */
     double line;          /* when the last line was printed */
     bool terminal, disk_full;
+    bool waiting; /* a slice waits for room on the disk */
 };
 
 static double clock_seconds(void) {
@@ -292,12 +293,13 @@ static void slice_end(struct state *state, unsigned number) {
     if (slice->seconds <= 0) {
         return;
     }
-    if (slice->inputs == 0) { /* its process was killed before it had looked */
+    if (slice->inputs == 0 &&
+        slice->note[0] == '\0') { /* its process was killed before it had looked */
         slice->runs = state->places[number].tally->runs;
         slice->ops = state->places[number].tally->ops;
         slice->seconds = clock_seconds() - state->places[number].begin;
         slice->restarts++;
-        slice_measure(state->campaign, number, slice);
+        (void)slice_measure(state->campaign, number, slice);
     }
     bool was = state->disk_full;
     state->disk_full = !slices_append(state->campaign, &state->slices, slice, &problem);
@@ -415,7 +417,7 @@ static void measure_first(struct state *state) {
         struct slice slice = {.begin = 0, .seconds = 0};
         (void)snprintf(slice.target, sizeof slice.target, "%s", campaign->targets[i]);
         (void)snprintf(slice.flavour, sizeof slice.flavour, "seeds");
-        slice_measure(campaign, 0, &slice);
+        (void)slice_measure(campaign, 0, &slice);
         (void)slices_append(campaign, &state->slices, &slice, &problem);
     }
 }
@@ -431,6 +433,19 @@ static void all_tell(const struct state *state) {
     }
 }
 
+/* Says once that a slice waits for room on the disk, and once that it no longer does. */
+static void waiting_say(struct state *state) {
+    bool waiting = false;
+    for (unsigned i = 0; i < state->campaign->jobs; i++) {
+        waiting |= state->places[i].process != 0 && state->places[i].slice->note[0] != '\0';
+    }
+    if (waiting != state->waiting) {
+        progress_say(state, waiting ? "no room on the disk; waiting until there is"
+                                    : "there is room on the disk again");
+    }
+    state->waiting = waiting;
+}
+
 /* One look at all processes; returns how many slices run. */
 static unsigned look(struct state *state, bool more) {
     unsigned running = 0;
@@ -443,6 +458,7 @@ static unsigned look(struct state *state, bool more) {
         }
         running += state->places[i].process != 0;
     }
+    waiting_say(state);
     (void)process_ended(&state->judge);
     if (state->judge == 0 && campaign_stop == 0 && pending_any(state->campaign)) {
         state->judge = process_begin(state, 0, judge_work);

@@ -95,8 +95,9 @@ struct slice {
 void slice_run(const struct campaign *campaign, unsigned place, uint64_t seed, struct tally *tally,
                struct slice *slice);
 
-/* Coverage and size of the target's corpus as it is. */
-void slice_measure(const struct campaign *campaign, unsigned place, struct slice *slice);
+/* Coverage and size of the target's corpus as it is. False when something found on the way waits in
+ * the place for room on the disk. */
+bool slice_measure(const struct campaign *campaign, unsigned place, struct slice *slice);
 
 /* ---- campaign_place.c ---- */
 

@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 enum {
-    STARTS_MAX = 20, /* of an engine within a slice */
-    MEASURE_SECONDS = 60,
-    LATE_SECONDS = 20, /* an engine may take longer than it was told to */
+    STARTS_MAX = 20,      /* of an engine within a slice */
+    MEASURE_SECONDS = 20, /* where inputs end the target; else it takes a second */
+    LATE_SECONDS = 20,    /* an engine may take longer than it was told to */
 };
 
 #define RUN_SECONDS "5" /* a run that takes longer hangs */
@@ -221,8 +221,12 @@ void slice_run(const struct campaign *campaign, unsigned number, uint64_t seed, 
     char path[FILES_PATH];
     double begin = now_seconds(), end = begin + slice->seconds;
     place_set(&place, campaign, number, tally, slice);
-    bool fine = place_begin(&place, number, end);
+    if (!place_begin(&place, number, end)) { /* what is there stays for the next one */
+        slice->seconds = now_seconds() - begin;
+        return;
+    }
     memset(tally, 0, sizeof *tally);
+    bool fine = true;
     for (unsigned start = 0; fine && start < STARTS_MAX && !campaign_stop; start++) {
         double left = end - now_seconds();
         if (left < 1 && start > 0) {
@@ -232,17 +236,15 @@ void slice_run(const struct campaign *campaign, unsigned number, uint64_t seed, 
         bool whole = engine_start(&place, seed + start, left);
         fine = !place.stuck && place_clear(&place) && (whole || slice->note[0] == '\0');
     }
-    place_path(&place, "who", path);
-    if (!place.stuck) {
-        (void)unlink(path);
-    }
     struct rusage usage;
     (void)getrusage(RUSAGE_CHILDREN, &usage);
     slice->cpu = time_of(usage.ru_utime) + time_of(usage.ru_stime);
     slice->runs = tally->runs;
     slice->ops = tally->ops;
-    if (slice->runs > 0) {
-        slice_measure(campaign, number, slice);
+    bool clean = !place.stuck && (slice->runs == 0 || slice_measure(campaign, number, slice));
+    place_path(&place, "who", path);
+    if (clean) {
+        (void)unlink(path);
     }
     slice->seconds = now_seconds() - begin;
 }
@@ -263,7 +265,7 @@ static bool measure_read(const char *log, struct slice *slice) {
     return found;
 }
 
-void slice_measure(const struct campaign *campaign, unsigned number, struct slice *slice) {
+bool slice_measure(const struct campaign *campaign, unsigned number, struct slice *slice) {
     struct place place;
     struct slice quiet = *slice;
     char corpus[FILES_PATH], log[FILES_PATH], program[FILES_PATH], prefix[FILES_PATH];
@@ -286,17 +288,16 @@ void slice_measure(const struct campaign *campaign, unsigned number, struct slic
         .argv = argv, .environment = environment, .output = log, .seconds = MEASURE_SECONDS};
     struct child_end end;
     struct problem problem;
-    for (unsigned i = 0; i < STARTS_MAX;
-         i++) { /* each start without the inputs that ended the one before */
-        if (!child_run(&child, &end, &problem) || measure_read(log, slice) ||
-            place_artifacts(&place) == 0) {
-            break;
-        }
-        (void)place_clear(&place);
+    double begin = now_seconds();
+    /* Each start is without the inputs that ended the one before. */
+    while (child_run(&child, &end, &problem) && !measure_read(log, slice) &&
+           place_artifacts(&place) > 0 && !place.stuck && place_clear(&place) &&
+           now_seconds() - begin < MEASURE_SECONDS && !campaign_stop) {
     }
     slice->found = quiet.found;
     struct files list = files_list(corpus);
     slice->inputs = list.count;
     slice->bytes = files_bytes(corpus, &list);
     files_release(&list);
+    return !place.stuck;
 }

@@ -120,6 +120,8 @@ fuzz-overnight: all $(foreach flavour,$(campaign_flavours),build/fuzz/$(flavour)
 	$(campaign) --plugin $(if $(findstring /,$(PLUGIN)),,./)$(PLUGIN) plugin
 endif
 
-## make fuzz-test    faults planted in a plug-in: does make fuzz PLUGIN=... say in words what is wrong?
-fuzz-test: all build/fuzz/libfuzzer/plugin
+## make fuzz-test    faults planted in a plug-in: does make fuzz PLUGIN=... say in words what is wrong? And does a
+##                   campaign survive them, killed workers, Ctrl-C and a full disk, and lose nothing?
+fuzz-test: all $(foreach flavour,libfuzzer afl,build/fuzz/$(flavour)/plugin build/fuzz/$(flavour)/tlsf)
 	tools/fuzz_test.sh
+	tools/campaign_test.sh
