@@ -87,7 +87,7 @@ size_t place_artifacts(struct place *place) {
         }
         files_path(path, "%s/%s", folder, name);
         if (!files_sha1_of(path, sha1) || strcmp(sha1, dash + 1) != 0) {
-            place_pend(place, place->tally->input, place->tally->input_bytes, true);
+            place_pend(place, place->tally->input, (size_t)place->tally->input_bytes, true);
         } else {
             pend_file(place, path, maybe);
         }
@@ -175,7 +175,7 @@ bool place_rescue(const struct campaign *campaign, unsigned number) {
         }
         (void)place_harvest(&place);
         if (tally.input_bytes > 0 && tally.input_bytes <= TALLY_INPUT_MAX) {
-            place_pend(&place, tally.input, tally.input_bytes, true);
+            place_pend(&place, tally.input, (size_t)tally.input_bytes, true);
         }
         place_path(&place, "who", path);
         fine = !place.stuck && place_clear(&place) && unlink(path) == 0;
