@@ -20,7 +20,7 @@ struct window {
 struct mmu_series {
     size_t op_count, ops_per_window;
     unsigned piece_log2;
-    uint32_t last_piece; /* the farthest that was touched */
+    bool piece_touched[PIECES_MAX];
     uint32_t
         *touched_in[MMU_WHO + 1]; /* by page: the last window that touched it, from 1; 0: none */
     uint64_t pages;
@@ -83,9 +83,7 @@ void mmu_series_see(struct mmu_series *series, const struct touch *touches, size
         for (uint32_t piece = first >> series->piece_log2; piece <= last >> series->piece_log2;
              piece++) {
             window->heat[who][piece]++;
-        }
-        if (last >> series->piece_log2 > series->last_piece) {
-            series->last_piece = last >> series->piece_log2;
+            series->piece_touched[piece] = true;
         }
     }
 }
@@ -116,15 +114,32 @@ static bool pages_write(const struct mmu_series *series, const char *path,
     return result_file_commit(&file, problem);
 }
 
-static void heat_line_write(FILE *out, const uint32_t *heat, uint32_t shown, uint32_t together) {
-    for (uint32_t piece = 0; piece < shown; piece++) {
-        uint64_t sum = 0;
-        for (uint32_t i = 0; i < together && piece * together + i < PIECES_MAX; i++) {
-            sum += heat[piece * together + i];
+/* The heat of the touched pieces, so many together. */
+static void heat_line_write(FILE *out, const struct mmu_series *series, const uint32_t *heat,
+                            uint32_t together) {
+    uint64_t sum = 0;
+    uint32_t summed = 0;
+    const char *between = "";
+    for (uint32_t piece = 0; piece < PIECES_MAX; piece++) {
+        if (series->piece_touched[piece]) {
+            sum += heat[piece];
+            summed++;
         }
-        fprintf(out, "%s%" PRIu64, piece > 0 ? "\t" : "", sum);
+        if (summed == together || (summed > 0 && piece + 1 == PIECES_MAX)) {
+            fprintf(out, "%s%" PRIu64, between, sum);
+            between = "\t";
+            sum = summed = 0;
+        }
     }
     fputc('\n', out);
+}
+
+static uint32_t pieces_touched(const struct mmu_series *series) {
+    uint32_t count = 0;
+    for (uint32_t piece = 0; piece < PIECES_MAX; piece++) {
+        count += series->piece_touched[piece];
+    }
+    return count;
 }
 
 static bool heat_write(const struct mmu_series *series, const char *path, struct problem *problem) {
@@ -132,15 +147,14 @@ static bool heat_write(const struct mmu_series *series, const char *path, struct
     if (!result_file_open(&file, path, problem)) {
         return false;
     }
-    uint32_t together = series->last_piece / PIECES_SHOWN + 1;
-    uint32_t shown = series->last_piece / together + 1;
+    uint32_t together = pieces_touched(series) / (PIECES_SHOWN + 1) + 1;
     fprintf(file.stream, "# %zu %" PRIu64 "\n", series->ops_per_window,
             (uint64_t)together << series->piece_log2);
     static const enum mmu_who order[] = {MMU_APPLICATION, MMU_ALLOCATOR};
     for (int i = 0; i < MMU_WHO; i++) {
         fputs(i > 0 ? "\n\n" : "", file.stream);
         for (size_t w = 0; w < series->window_count; w++) {
-            heat_line_write(file.stream, series->window[w].heat[order[i]], shown, together);
+            heat_line_write(file.stream, series, series->window[w].heat[order[i]], together);
         }
     }
     return result_file_commit(&file, problem);

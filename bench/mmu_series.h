@@ -11,8 +11,9 @@
  *                      the application, by the allocator
  *   FOLDER/heat/ALLOCATOR.TRACE.tsv   touches: two blocks, of the application and, behind two empty
  *                      lines, of the allocator; in each a line for each window, a number for each
- *                      piece of the pool up to the last that was touched, 128 at most. The first
- *                      line is a comment: `# OPS BYTES` of a window and of a piece.
+ *                      piece of the pool in the order of addresses, 128 at most. Pieces nobody ever
+ *                      touched are left out. The first line is a comment: `# OPS BYTES` of a window
+ *                      and of a piece.
  */
 #ifndef HEAPRIG_MMU_SERIES_H
 #define HEAPRIG_MMU_SERIES_H

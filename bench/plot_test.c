@@ -60,8 +60,9 @@ START_TEST(pictures_of_a_small_run_are_drawn) {
     static const char choice[] = "-t gen:lifo:1:2000,gen:realloc_growth:1:2000";
     (void)snprintf(command, sizeof command,
                    "h=%s/heaprig; { $h bench -a tlsf,buddy,glibc %s --quick -o %s/results && "
-                   "$h fit -a tlsf,buddy %s -o %s/results; } 2>&1",
-                   build != NULL ? build : "build", choice, folder, choice, folder);
+                   "$h fit -a tlsf,buddy %s -o %s/results && "
+                   "$h mmu -a tlsf,buddy %s -o %s/results; } 2>&1",
+                   build != NULL ? build : "build", choice, folder, choice, folder, choice, folder);
     int status = run(command);
     ck_assert_msg(status == 0, "%s: %s", command, output);
     /* In the poorest locale, as on a bare machine: the labels are UTF-8 all the same. */
@@ -74,7 +75,7 @@ START_TEST(pictures_of_a_small_run_are_drawn) {
         assert_picture(line);
         pictures++;
     }
-    ck_assert_uint_eq(pictures, 2 * (2 + 2 * 2)); /* formats x (time, fit, two of each trace) */
+    ck_assert_uint_eq(pictures, 2 * (2 + 4 * 2)); /* formats x (time, fit, four of each trace) */
     (void)snprintf(command, sizeof command,
                    "ALLOCATORS=nobody plots/plot.sh %s/results %s/out 2>&1", folder, folder);
     ck_assert_int_eq(run(command), 2);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # plot.sh [FOLDER [OUT]] - draws the results in FOLDER (results/latest) into OUT (plots/out), as SVG and PNG: net
-# time and smallest pool of all allocators on all traces, and for each trace tail latency and memory over time.
+# time and smallest pool of all allocators on all traces, and for each trace tail latency, memory over time and,
+# where `heaprig mmu` ran, pages over time and a heat map of the pool.
 # Prints the name of each picture.
 #   ALLOCATORS="tlsf glibc"   only these (bump is left out unless named: it never frees)
 #   TRACES="a b"              only these
@@ -50,7 +51,7 @@ with_series() {
 # draw SCRIPT NAME SHOWN WIDTH HEIGHT ASSIGNMENTS
 draw() {
     [ -n "$3" ] || {
-        echo "skipped: $out/$2: nothing to draw" >&2
+        case $1 in pages | heat) ;; *) echo "skipped: $out/$2: nothing to draw" >&2 ;; esac
         return 0
     }
     for format in svg png; do
@@ -82,4 +83,9 @@ for trace in ${TRACES:-$(column bench trace 1)}; do
     name=$(echo "$trace" | tr -c 'A-Za-z0-9_.\n-' _)
     draw latency "latency_$name" "$(with_series latency "$trace")" 1100 460 "trace = '$trace'"
     draw footprint "footprint_$name" "$(with_series footprint "$trace")" 900 460 "trace = '$trace'"
+    draw pages "pages_$name" "$(with_series mmu "$trace")" 1000 620 "trace = '$trace'"
+    heated=$(with_series heat "$trace")
+    steps=$(for one in $heated; do sed -n '1s/^# //p' "$folder/heat/$one.$trace.tsv"; done | tr '\n' ' ')
+    draw heat "heat_$name" "$heated" 1000 $((106 + 130 * $(echo "$heated" | wc -w))) \
+        "trace = '$trace'; steps = '$steps'"
 done
