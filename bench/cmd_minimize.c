@@ -188,8 +188,10 @@ int cmd_minimize(int argc, char **argv) {
         bool fine = minimize_script(&how, &script, &problem);
         progress_end(&progress);
         fine = fine && result_write(&options, ops, &how, &script, &problem) && fflush(stdout) == 0;
-        fprintf(stderr, "heaprig minimize: %" PRIu32 " ops of %" PRIu32 ", %" PRIu64 " runs\n",
-                script.op_count, before, how.runs);
+        fprintf(stderr,
+                "heaprig minimize: %" PRIu32 " ops of %" PRIu32 ", %" PRIu32 " records, %" PRIu64
+                " runs\n",
+                script.op_count, before, script_records(&script), how.runs);
         status = fine ? CLI_FINE : cli_problem(&problem);
     }
     judge_free(how.judge);

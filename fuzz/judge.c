@@ -17,6 +17,7 @@ struct shared {
     size_t program_bytes; /* of `program`; 0: run the script */
     uint8_t program[PROGRAM_BYTES_MAX];
     struct judge_outcome outcome;
+    uint64_t search_at; /* the script of a search that runs or was the last */
     struct script script;
 };
 
@@ -30,7 +31,7 @@ struct judge {
     int orders, answers; /* a byte each way for a run */
 };
 
-enum { SECONDS = 5 };
+enum { SECONDS = 5, SEARCH_CHILDREN = 4000 };
 
 struct judge *judge_new(const struct judge_config *config, struct problem *problem) {
     struct judge *judge = calloc(1, sizeof *judge);
@@ -112,7 +113,7 @@ static void crashes_by_default(void) {
     }
 }
 
-static void child_serve(struct judge *judge, int orders, int answers) {
+static _Noreturn void child_serve(struct judge *judge, int orders, int answers) {
     char byte;
     crashes_by_default();
     while (read(orders, &byte, 1) == 1) {
@@ -124,7 +125,30 @@ static void child_serve(struct judge *judge, int orders, int answers) {
     _exit(0);
 }
 
-static bool child_begin(struct judge *judge, struct problem *problem) {
+/* What a child is to search; NULL: it serves orders. */
+struct search {
+    judge_draw_fn *draw;
+    void *ctx;
+    uint64_t end;
+};
+
+static _Noreturn void child_search(struct judge *judge, const struct search *search, int answers) {
+    struct shared *shared = judge->shared;
+    char byte = 0;
+    crashes_by_default();
+    words_set(&shared->outcome, JUDGE_SOUND, 0, "");
+    for (; shared->search_at < search->end; shared->search_at++) {
+        const char *verdict =
+            runner_script(judge->runner, search->draw(search->ctx, shared->search_at));
+        if (verdict != NULL) {
+            words_set(&shared->outcome, JUDGE_BROKEN, (int)runner_rule(judge->runner), verdict);
+            break;
+        }
+    }
+    _exit(write(answers, &byte, 1) == 1 ? 0 : 1);
+}
+
+static bool child_begin(struct judge *judge, const struct search *search, struct problem *problem) {
     int orders[2] = {-1, -1}, answers[2] = {-1, -1};
     (void)fflush(NULL);
     if (pipe(orders) != 0 || pipe(answers) != 0 || (judge->child = fork()) < 0) {
@@ -134,6 +158,9 @@ static bool child_begin(struct judge *judge, struct problem *problem) {
     if (judge->child == 0) {
         (void)close(orders[1]);
         (void)close(answers[0]);
+        if (search != NULL) {
+            child_search(judge, search, answers[1]);
+        }
         child_serve(judge, orders[0], answers[1]);
     }
     (void)close(orders[0]);
@@ -172,27 +199,69 @@ static void status_judge(struct judge *judge, int status) {
     }
 }
 
-/* Has the child run what is in shared memory. */
-static bool run_order(struct judge *judge, struct judge_outcome *outcome, struct problem *problem) {
-    if (judge->child == 0 && !child_begin(judge, problem)) {
-        return false;
-    }
-    char byte = 0;
+static void child_kill(struct judge *judge) {
+    char words[64];
+    (void)kill(judge->child, SIGKILL);
+    (void)child_end(judge);
+    (void)snprintf(words, sizeof words, "hangs: no end after %u s", judge->config.seconds);
+    words_set(&judge->shared->outcome, JUDGE_TIMEOUT, 0, words);
+}
+
+/* Takes the child's answer, for which it has its time; a search has it for each script. */
+static void answer_take(struct judge *judge) {
     struct pollfd answer = {.fd = judge->answers, .events = POLLIN};
-    bool ordered = write(judge->orders, &byte, 1) == 1;
-    int ready = ordered ? poll(&answer, 1, (int)judge->config.seconds * 1000) : 1;
+    int ready;
+    uint64_t at;
+    char byte;
+    do {
+        at = judge->shared->search_at;
+        ready = poll(&answer, 1, (int)judge->config.seconds * 1000);
+    } while (ready == 0 && judge->shared->search_at != at);
     if (ready == 0) {
-        char words[64];
-        (void)kill(judge->child, SIGKILL);
-        (void)child_end(judge);
-        (void)snprintf(words, sizeof words, "hangs: no end after %u s", judge->config.seconds);
-        words_set(&judge->shared->outcome, JUDGE_TIMEOUT, 0, words);
+        child_kill(judge);
     } else if (read(judge->answers, &byte, 1) != 1) {
         status_judge(judge, child_end(judge));
     } else if (judge->shared->outcome.how != JUDGE_SOUND) {
         (void)child_end(judge);
     }
+}
+
+/* Has the child run what is in shared memory. */
+static bool run_order(struct judge *judge, struct judge_outcome *outcome, struct problem *problem) {
+    if (judge->child == 0 && !child_begin(judge, NULL, problem)) {
+        return false;
+    }
+    char byte = 0;
+    if (write(judge->orders, &byte, 1) == 1) {
+        answer_take(judge);
+    } else {
+        status_judge(judge, child_end(judge));
+    }
     *outcome = judge->shared->outcome;
+    return true;
+}
+
+bool judge_search(struct judge *judge, judge_draw_fn *draw, void *ctx, uint64_t first, uint64_t end,
+                  const struct judge_outcome *target, uint64_t *number, struct problem *problem) {
+    const struct search search = {draw, ctx, end};
+    uint32_t children = 0;
+    for (judge->shared->search_at = first; judge->shared->search_at < end;
+         judge->shared->search_at++) {
+        if (children++ == SEARCH_CHILDREN) {
+            judge->shared->search_at = end;
+            break;
+        }
+        (void)child_end(judge);
+        if (!child_begin(judge, &search, problem)) {
+            return false;
+        }
+        answer_take(judge);
+        if (judge->shared->search_at < end && judge_same(&judge->shared->outcome, target)) {
+            break;
+        }
+    }
+    (void)child_end(judge);
+    *number = judge->shared->search_at < end ? judge->shared->search_at : end;
     return true;
 }
 

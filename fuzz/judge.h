@@ -45,6 +45,16 @@ bool judge_program(struct judge *judge, const uint8_t *data, size_t size,
                    struct judge_outcome *outcome, struct problem *problem);
 const struct script *judge_last(const struct judge *judge);
 
+/* A script out of a numbered set; made anew at each call, and the same for the same number. */
+typedef const struct script *judge_draw_fn(void *ctx, uint64_t number);
+
+/* Runs the scripts first, first + 1, ... below `end` in one child, which takes far less time than
+ * orders of one script each, until one fails as `target` does. Its number, or `end` when none does,
+ * or too many failed in other ways, which takes a child each. False and *problem only when no
+ * process could be made. */
+bool judge_search(struct judge *judge, judge_draw_fn *draw, void *ctx, uint64_t first, uint64_t end,
+                  const struct judge_outcome *target, uint64_t *number, struct problem *problem);
+
 /* Whether both runs failed for the same reason: the same rule, signal or exit status. */
 bool judge_same(const struct judge_outcome *a, const struct judge_outcome *b);
 

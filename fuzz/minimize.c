@@ -1,27 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * minimize.c - delta debugging of scripts. */
-#include "minimize.h"
+#include "minimize_work.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The work under way: `best` is the smallest script so far, `next` the candidate. */
-struct work {
-    struct minimize *how;
-    struct script *best;
-    struct script next;
-    uint8_t *slot_full;   /* for mending; slot_count entries */
-    uint32_t *slot_names; /* likewise: new names, from 1 on */
-    uint32_t slot_count;
-    struct problem *problem;
-    bool failed; /* no process or memory */
-};
-
 /* ---- candidates ---- */
 
-/* Numbers slots in order of their first op, as reading the written script will: the frees at a
- * run's end go by these numbers. */
-static void next_name(struct work *work) {
+void work_name(struct work *work) {
     uint32_t count = 0;
     memset(work->slot_names, 0, work->slot_count * sizeof *work->slot_names);
     for (uint32_t i = 0; i < work->next.op_count; i++) {
@@ -31,9 +17,7 @@ static void next_name(struct work *work) {
     }
 }
 
-/* Makes `next` a valid trace: a free of an empty slot goes, a realloc of one is an alloc, an alloc
- * into a full one a realloc. Extras keep their place. */
-static void next_mend(struct work *work) {
+void work_mend(struct work *work) {
     struct script *next = &work->next;
     uint32_t kept = 0, extra = 0;
     memset(work->slot_full, 0, work->slot_count);
@@ -61,14 +45,17 @@ static void next_mend(struct work *work) {
     next->op_count = kept;
 }
 
-/* Runs `next`; takes it as best when it fails as the target does. */
-static bool next_try(struct work *work) {
+bool work_try(struct work *work) {
     struct judge_outcome outcome;
     if (work->how->runs_max != 0 && work->how->runs >= work->how->runs_max) {
         return false;
     }
-    next_mend(work);
-    next_name(work);
+    work_mend(work);
+    work_name(work);
+    if (script_records(&work->next) > script_records(work->best) &&
+        work->next.op_count >= work->best->op_count) {
+        return false; /* smaller numbers are no use when it takes more to say them */
+    }
     if (work->failed || work->next.op_count == 0 ||
         !judge_script(work->how->judge, &work->next, &outcome, work->problem)) {
         work->failed |= work->next.op_count != 0;
@@ -92,7 +79,7 @@ static bool next_try(struct work *work) {
 enum { PAIRED_STEPS = 32 };
 
 /* Steps are ops and extras in the order they run; `step` counts extras first. */
-static uint32_t step_count(const struct script *script) {
+uint32_t work_steps(const struct script *script) {
     return script->extra_count + script->op_count;
 }
 
@@ -101,12 +88,12 @@ struct gap {
     uint32_t from, to, also;
 };
 
-static bool gap_has(const struct gap *gap, uint32_t step) {
+static bool gap_has(const void *ctx, uint32_t step) {
+    const struct gap *gap = ctx;
     return (step >= gap->from && step < gap->to) || step == gap->also;
 }
 
-/* `next` becomes best without these steps. */
-static void next_without(struct work *work, const struct gap *gap) {
+void work_without(struct work *work, work_left_out_fn *left_out, const void *ctx) {
     const struct script *best = work->best;
     struct script *next = &work->next;
     uint32_t extra = 0, step = 0;
@@ -115,13 +102,13 @@ static void next_without(struct work *work, const struct gap *gap) {
     next->extra_count = 0;
     for (uint32_t i = 0; i <= best->op_count; i++) {
         for (; extra < best->extra_count && best->extras[extra].after == i; extra++, step++) {
-            if (!gap_has(gap, step)) {
+            if (!left_out(ctx, step)) {
                 next->extras[next->extra_count] = best->extras[extra];
                 next->extras[next->extra_count++].after = next->op_count;
             }
         }
         if (i < best->op_count) {
-            if (!gap_has(gap, step)) {
+            if (!left_out(ctx, step)) {
                 next->ops[next->op_count++] = best->ops[i];
             }
             step++;
@@ -132,13 +119,13 @@ static void next_without(struct work *work, const struct gap *gap) {
 /* Chunks from half of all steps down to one, from the end, where what is superfluous mostly is. */
 static bool steps_shrink(struct work *work) {
     bool shrunk = false;
-    for (uint32_t chunk = (step_count(work->best) + 1) / 2; chunk > 0 && !work->failed;
+    for (uint32_t chunk = (work_steps(work->best) + 1) / 2; chunk > 0 && !work->failed;
          chunk = chunk > 1 ? (chunk + 1) / 2 : 0) {
-        for (uint32_t to = step_count(work->best); to > 0 && !work->failed;) {
+        for (uint32_t to = work_steps(work->best); to > 0 && !work->failed;) {
             uint32_t from = to > chunk ? to - chunk : 0;
-            next_without(work, &(struct gap){from, to, UINT32_MAX});
-            shrunk |= next_try(work);
-            to = from < step_count(work->best) ? from : step_count(work->best);
+            work_without(work, gap_has, &(struct gap){from, to, UINT32_MAX});
+            shrunk |= work_try(work);
+            to = from < work_steps(work->best) ? from : work_steps(work->best);
         }
     }
     return shrunk;
@@ -147,12 +134,12 @@ static bool steps_shrink(struct work *work) {
 /* Pairs of steps that can only go together, such as two that cancel out. */
 static bool pairs_shrink(struct work *work) {
     bool shrunk = false;
-    for (uint32_t last = step_count(work->best); last > 1 && last <= PAIRED_STEPS;) {
+    for (uint32_t last = work_steps(work->best); last > 1 && last <= PAIRED_STEPS;) {
         last--;
-        for (uint32_t first = last; first > 0 && last < step_count(work->best) && !work->failed;) {
+        for (uint32_t first = last; first > 0 && last < work_steps(work->best) && !work->failed;) {
             first--;
-            next_without(work, &(struct gap){last, last + 1, first});
-            shrunk |= next_try(work);
+            work_without(work, gap_has, &(struct gap){last, last + 1, first});
+            shrunk |= work_try(work);
         }
     }
     return shrunk;
@@ -207,7 +194,7 @@ static bool room_close(struct work *work, uint32_t i, int how, int closing) {
     for (uint32_t e = 0; e < next->extra_count; e++) {
         next->extras[e].after -= next->extras[e].after > i;
     }
-    return next_try(work);
+    return work_try(work);
 }
 
 static bool has_room(const struct op *op) {
@@ -243,7 +230,7 @@ static bool value_shrink(struct work *work, uint64_t now, uint64_t least,
         if (tries[i] >= least && tries[i] < now) {
             script_copy(&work->next, work->best);
             set(&work->next, index, tries[i]);
-            if (next_try(work)) {
+            if (work_try(work)) {
                 return true;
             }
         }
@@ -262,18 +249,21 @@ static void set_align(struct script *script, uint32_t i, uint64_t value) {
     }
 }
 
-/* Regions keep their distance from the pool's end. */
-static void set_pool(struct script *script, uint32_t i, uint64_t value) {
-    (void)i;
+void work_pool_set(struct script *script, uint32_t bytes) {
     for (uint32_t e = 0; e < script->extra_count; e++) {
         if (script->extras[e].kind == SCRIPT_REGION) {
-            script->extras[e].offset -= (int64_t)(script->setup.pool_bytes - value);
+            script->extras[e].offset += (int64_t)bytes - (int64_t)script->setup.pool_bytes;
         }
     }
-    script->setup.pool_bytes = (uint32_t)value;
+    script->setup.pool_bytes = bytes;
 }
 
-/* Misuse does too: of the wilderness, say. */
+static void set_pool(struct script *script, uint32_t i, uint64_t value) {
+    (void)i;
+    work_pool_set(script, (uint32_t)value);
+}
+
+/* Misuse keeps its distance from the end too: of the wilderness, say. */
 static void set_pool_and_misuse(struct script *script, uint32_t i, uint64_t value) {
     misuse_shift(script, 0, (int64_t)value - (int64_t)script->setup.pool_bytes);
     set_pool(script, i, value);
@@ -331,27 +321,57 @@ static bool numbers_shrink(struct work *work) {
     return shrunk;
 }
 
+/* ---- fewer records ---- */
+
+/* Gives each alloc that begins a record the size of the one before it, or that one its size. */
+static bool records_shrink(struct work *work) {
+    bool shrunk = false;
+    for (uint32_t i = 1; i < work->best->op_count && !work->failed; i++) {
+        for (uint32_t other = 0; other < 2; other++) {
+            const struct op *ops = work->best->ops;
+            if (ops[i].kind != OP_ALLOC || ops[i - 1].kind != OP_ALLOC ||
+                ops[i].bytes == ops[i - 1].bytes) {
+                continue;
+            }
+            script_copy(&work->next, work->best);
+            uint64_t old = ops[i - 1].bytes, bytes = ops[i].bytes;
+            work->next.ops[i].bytes = old;
+            for (uint32_t k = i; other == 1 && k > 0 && ops[k - 1].bytes == old; k--) {
+                work->next.ops[k - 1].bytes = bytes;
+                work->next.ops[i].bytes = bytes;
+            }
+            work_mend(work);
+            shrunk |= script_records(&work->next) < script_records(work->best) && work_try(work);
+        }
+    }
+    return shrunk;
+}
+
 /* ---- names ---- */
 
 /* Names slots anew. When the order of the frees at the end matters, these become steps. */
 static void names_settle(struct work *work) {
     struct script *next = &work->next;
     script_copy(next, work->best);
-    if (next_try(work)) {
+    if (work_try(work)) {
         return;
     }
     script_copy(next, work->best);
-    next_mend(work);
+    work_mend(work);
     for (uint32_t slot = 0; slot < work->slot_count; slot++) {
         if (work->slot_full[slot] && next->op_count < work->best->op_room) {
             next->ops[next->op_count++] = (struct op){.kind = OP_FREE, .slot = slot};
         }
     }
-    (void)next_try(work);
+    (void)work_try(work);
 }
 
 bool minimize_script(struct minimize *how, struct script *script, struct problem *problem) {
-    struct work work = {.how = how, .best = script, .problem = problem, .slot_count = 1};
+    struct work work = {.how = how,
+                        .best = script,
+                        .problem = problem,
+                        .slot_count = 1,
+                        .roomy_bytes = script->setup.pool_bytes};
     for (uint32_t i = 0; i < script->op_count; i++) {
         uint32_t slot = script->ops[i].slot;
         work.slot_count = slot >= work.slot_count ? slot + 1 : work.slot_count;
@@ -371,6 +391,8 @@ bool minimize_script(struct minimize *how, struct script *script, struct problem
         shrunk = steps_shrink(&work) || pairs_shrink(&work);
         shrunk |= rooms_shrink(&work);
         shrunk |= numbers_shrink(&work);
+        shrunk |= script_records(work.best) > 1 && records_shrink(&work);
+        shrunk = shrunk || work_search(&work);
     }
     script_close(&work.next);
     free(work.slot_full);

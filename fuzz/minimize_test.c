@@ -15,8 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The canary strikes at every 20th chance or so: no script can be shorter than that. */
-enum { BYTES = PROGRAM_SETUP_BYTES + 64 * PROGRAM_RECORD_BYTES, SHORT_OPS = 32 };
+enum { BYTES = PROGRAM_SETUP_BYTES + 64 * PROGRAM_RECORD_BYTES, SHORT_OPS = 8 };
 
 static enum canary_fault fault_under_test;
 

@@ -64,6 +64,10 @@ void script_close(struct script *script);
 /* Copies ops, extras and setup; the target must have room. */
 void script_copy(struct script *to, const struct script *from);
 
+/* How many records of the input language (program.h) it takes to say this: an op, or extra, each;
+ * but allocs of one size into slots in order, and frees of slots in even steps, are one. */
+uint32_t script_records(const struct script *script);
+
 /* Reads a script, or any other trace, whose setup then is a pool of four times its peak + 1 KiB.
  * False and *problem (`path:line: what, expected what`) otherwise. The caller closes *out. */
 bool script_load(const char *path, struct script *out, struct problem *problem);

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # mutation_table.sh RUNS.tsv - the table of a mutation score: a line per mutant and engine, then the sums
-# Seconds are of the processor; ops those of the shortest and the longest minimised kill, the rule that of the shortest.
+# Seconds are of the processor; ops and records (fuzz/script.h) those of the shortest and the longest minimised
+# kill, the rule that of the shortest.
 set -euo pipefail
 tail -n +2 "$1" | sort -t$'\t' -k1,1n -k3,3 -k5,5g | awk -F'\t' '
 function flush() {
     if (key == "") return
     median = killed ? times[int((killed + 1) / 2)] "" : "-"
     if (least != most) { least = least "-" most }
-    printf "%-4s %-15s %-10s %d/%d  %7s  %5s  %-34s %s\n", id, allocator, engine, killed, runs, median, least, rule, what
+    if (few != many) { few = few "-" many }
+    printf "%-4s %-15s %-10s %d/%d  %7s  %7s  %7s  %-34s %s\n", id, allocator, engine, killed, runs, median, least, few, rule, what
     all++
     if (killed == runs) { always++ } else if (killed) { sometimes++ } else { missed++ }
     if (killed) { sum[++kills] = median + 0 }
@@ -15,12 +17,13 @@ function flush() {
 {
     if ($1 FS $3 != key) {
         flush()
-        key = $1 FS $3; id = $1; allocator = $2; engine = $3; what = $8; killed = 0; runs = 0; least = most = "-"; rule = "-"
+        key = $1 FS $3; id = $1; allocator = $2; engine = $3; what = $9; killed = 0; runs = 0; least = most = few = many = "-"; rule = "-"
     }
     runs++
-    if ($5 != "-") { times[++killed] = $5; if (least == "-" || $7 + 0 < least) { least = $7; rule = $6 }; if (most == "-" || $7 + 0 > most) { most = $7 } }
+    if ($5 != "-") { times[++killed] = $5; if (least == "-" || $7 + 0 < least) { least = $7; rule = $6 }; if (most == "-" || $7 + 0 > most) { most = $7 }
+        if (few == "-" || $8 + 0 < few) { few = $8 }; if (many == "-" || $8 + 0 > many) { many = $8 } }
 }
-BEGIN { printf "%-4s %-15s %-10s %s  %7s  %5s  %-34s %s\n", "#", "allocator", "engine", "kills", "median s", "ops", "rule", "planted" }
+BEGIN { printf "%-4s %-15s %-10s %s  %7s  %7s  %7s  %-34s %s\n", "#", "allocator", "engine", "kills", "median s", "ops", "records", "rule", "planted" }
 END {
     flush()
     n = asort_plain(sum, kills)
