@@ -180,7 +180,7 @@ static bool engine_start(struct place *place, uint64_t seed, double seconds) {
     bool hung = end.late && !campaign_stop;
     if ((!fine || hung) && taken == 0) {
         /* It ended without a word, or never: perhaps by what was under way. */
-        place_pend(place, place->tally->input, place->tally->input_bytes, true);
+        place_pend(place, place->tally->input, (size_t)place->tally->input_bytes, true);
         if (WIFEXITED(end.status) && !hung) {
             note_set(place, log);
         }

@@ -95,7 +95,7 @@ static bool allocator_soak(const struct alloc_ops *ops, uint64_t ops_share, uint
         }
         *done = before + runner_ops(seldom) + runner_ops(always);
         if (runs % 1024 == 0) {
-            progress_show(progress, *done, ops->name, "");
+            progress_show(progress, (size_t)*done, ops->name, "");
         }
     }
     printf("%-16s%12" PRIu64 "%12" PRIu64 "%14" PRIu64 "%10.1f  %s\n", ops->name, runs, again,
@@ -132,7 +132,7 @@ int main(int argc, char **argv) {
     bool sound = true;
     printf("seed 0x%" PRIx64 "\n%-16s%12s%12s%14s%10s\n", seed, "allocator", "programs", "again",
            "ops", "CPU s");
-    progress_begin(&progress, (uint64_t)wanted);
+    progress_begin(&progress, (size_t)wanted);
     for (size_t i = 0; i < count; i++) {
         if (argc <= 3 || strcmp(argv[3], ops[i]->name) == 0) {
             uint64_t random = seed * 2 * (i + 1) + 1;
