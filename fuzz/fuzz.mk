@@ -2,7 +2,7 @@
 #
 # A target is an own allocator (fuzz/alloc_target.c), `plugin` (the same for the shared object that
 # HEAPRIG_PLUGIN names), or NAME for a fuzz/NAME_target.c. A flavour is an engine and a sanitizer.
-# The engine watches alloc/, trace/ and the plug-in; the harness is left out, since its branches tell
+# The engine watches alloc/, trace/, vm/ and the plug-in; the harness is left out, since its branches tell
 # nothing about an allocator and cost time.
 
 own_allocators := $(shell sed -n 's/^X(\(.*\))$$/\1/p' alloc/alloc_list.h)
@@ -10,7 +10,7 @@ alloc_targets  := $(own_allocators) plugin
 other_targets  := $(patsubst fuzz/%_target.c,%,$(filter-out fuzz/alloc_target.c,$(wildcard fuzz/*_target.c)))
 fuzz_targets   := $(own_allocators) $(other_targets)
 
-fuzz_library_c := $(filter alloc/% trace/% fuzz/%,$(library_c)) bench/marks.c bench/replay.c
+fuzz_library_c := $(filter alloc/% trace/% fuzz/% vm/%,$(library_c)) bench/marks.c bench/replay.c
 plugin_c       := $(filter bench/baseline_% bench/decorator_%,$(library_c)) bench/subject.c
 fuzz_flags     := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -g $(WARN) -DALLOC_ASSERTS -fno-omit-frame-pointer
 

@@ -124,8 +124,9 @@ bool op_reclaim(struct vm_world *w, const struct vm_op *op) {
 }
 
 bool op_msync(struct vm_world *w, const struct vm_op *op) {
+    uint32_t pages = model_room(op->index);
     bool done;
-    int got = vm_msync(op->on, model_address(op->index), op->pages * VM_PAGE);
+    int got = vm_msync(op->on, model_address(op->index), pages * VM_PAGE);
     return op_judge(w, op, "msync", got, 0, &done);
 }
 

@@ -176,6 +176,32 @@ START_TEST(test_reclaim_spares_what_is_used) {
 }
 END_TEST
 
+/* Pages that several regions of several spaces show leave all of them. */
+START_TEST(test_reclaim_of_pages_shown_often) {
+    struct machine *m = rig_machine();
+    char path[32];
+    rig_file(path, 2 * VM_PAGE, 0);
+    struct file *file = file_of(m, path, true);
+    struct space *s[3];
+    vaddr_t at[6];
+    for (int i = 0; i < 6; i++) {
+        s[i % 3] = i < 3 ? rig_space(m) : s[i % 3];
+        at[i] = file_map(s[i % 3], file, 2, RW, i % 2 == 0 ? VM_MAP_SHARED : VM_MAP_PRIVATE);
+        ck_assert_uint_eq(rig_get(s[i % 3], at[i] + VM_PAGE + 4), 1025);
+    }
+    rig_put(s[0], at[0] + VM_PAGE + 4, 7);
+    ck_assert_uint_eq(machine_reclaim(m, 2, false), 1);
+    SOUND(m);
+    ck_assert_uint_eq(rig_host_word(path, VM_PAGE + 4), 7);
+    for (int i = 0; i < 6; i++) {
+        ck_assert_uint_eq(rig_get(s[i % 3], at[i] + VM_PAGE + 4), 7);
+    }
+    file_unref(file);
+    rig_end(m);
+    (void)unlink(path);
+}
+END_TEST
+
 START_TEST(test_reclaim_spares_code_at_first) {
     struct machine *m = rig_machine();
     struct space *s = rig_space(m);
@@ -294,6 +320,7 @@ int main(void) {
     tcase_add_test(tests, test_P7_dirty_pages_are_written_before_they_go);
     tcase_add_test(tests, test_file_larger_than_memory);
     tcase_add_test(tests, test_reclaim_spares_what_is_used);
+    tcase_add_test(tests, test_reclaim_of_pages_shown_often);
     tcase_add_test(tests, test_reclaim_spares_code_at_first);
     tcase_add_test(tests, test_host_file_shrinks_and_vanishes);
     tcase_add_test(tests, test_page_the_host_refuses_stays);

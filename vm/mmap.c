@@ -227,9 +227,6 @@ static int remap_move(struct remap *r, vaddr_t target, vaddr_t *at) {
     to->kind = from->kind;
     to->offset = from->offset;
     uint32_t moved = r->old_bytes < r->new_bytes ? r->old_bytes : r->new_bytes;
-    if (moved < r->old_bytes) {
-        pages_hide(from, from->base + moved, from->last);
-    }
     enum vm_status status = pagetable_move(space->table, to->base, from->base, moved);
     assert(status == VM_OK);
     (void)status;
