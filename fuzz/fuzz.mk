@@ -42,7 +42,8 @@ libs_m32           := -lm
 # $(1) flavour, $(2) engine, $(3) sanitizer
 define fuzz_flavour
 build/fuzz/$(1)/%.o: fuzz_cc := clang $(fuzz_flags) $(sanitize_$(3))
-build/fuzz/$(1)/trace/%.o: fuzz_cc := $(cmplog_$(3)) $(watch_cc_$(2)) $(fuzz_flags) $(watch_$(2)) $(sanitize_$(3))
+build/fuzz/$(1)/trace/%.o build/fuzz/$(1)/vm/%.o: fuzz_cc := \
+    $(cmplog_$(3)) $(watch_cc_$(2)) $(fuzz_flags) $(watch_$(2)) $(sanitize_$(3))
 build/fuzz/$(1)/alloc/%.o: fuzz_cc := $(cmplog_$(3)) $(watch_cc_$(2)) $(fuzz_flags) $(edges_$(2)) $(sanitize_$(3)) \
     -ffreestanding $(if $(filter client,$(3)),-fno-sanitize=address)
 $(patsubst %,build/fuzz/$(1)/%.o,$(judges)): fuzz_cc += $(judges_$(3))

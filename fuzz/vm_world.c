@@ -212,7 +212,7 @@ static bool world_end(struct vm_world *w) {
 
 const char *vm_world_run(struct vm_world *w, const uint8_t *data, size_t size) {
     bool sound = world_begin(w, size > 0 ? data[0] : 0);
-    for (size_t at = 1; sound && size - at >= VM_WORLD_OP_BYTES; at += VM_WORLD_OP_BYTES) {
+    for (size_t at = 1; sound && at + VM_WORLD_OP_BYTES <= size; at += VM_WORLD_OP_BYTES) {
         sound = world_op(w, data + at);
         w->op++;
         w->tally.ops++;

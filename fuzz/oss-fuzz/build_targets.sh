@@ -23,7 +23,7 @@ compile() {
 }
 export -f compile
 export CC CFLAGS language objects
-printf '%s\n' alloc/*.c fuzz/*.c bench/replay.c bench/marks.c trace/problem.c |
+printf '%s\n' alloc/*.c fuzz/*.c vm/*.c bench/replay.c bench/marks.c trace/problem.c |
     grep -Ev '_(test|plugin|target|main|preload)\.c$' |
     xargs -P "$(nproc)" -n 1 bash -euc 'compile "$1"' -
 ar rcs "$objects/libheaprig.a" "$objects"/*.o

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * vm_target.c - the fuzz target of address spaces: programs of vm_world.h
+ * space_target.c - the fuzz target of address spaces: programs of vm_world.h
  *
  * The mutator keeps operations whole: it copies, drops, inserts and changes fields of them.
  */
@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t bytes_max = 1 + OPS_MAX * VM_WORLD_OP_BYTES;
     const char *verdict = vm_world_run(world, data, size < bytes_max ? size : bytes_max);
     if (verdict != NULL) {
-        fprintf(stderr, "heaprig: vm: %s\n", verdict);
+        fprintf(stderr, "heaprig: space: %s\n", verdict);
         world_remove();
         abort();
     }
