@@ -21,6 +21,7 @@ struct segment {
     paddr_t base;        /* of the first managed frame */
     uint32_t pages;      /* managed */
     uint32_t first;      /* number of its first frame */
+    struct frame *frame; /* the descriptor of that */
     uint8_t *host;       /* where the first frame lies */
     struct alloc *buddy; /* its pool: host, and the metadata behind it */
     void *mapping;
@@ -30,7 +31,7 @@ struct segment {
 struct phys {
     struct segment segment[PHYS_SEGMENTS_MAX]; /* by address */
     uint32_t segments;
-    uint32_t last; /* segment of the last look-up by address */
+    const struct segment *last; /* of the last look-up by address */
     uint32_t total, used;
     struct frame *frames;
 };
@@ -114,6 +115,10 @@ enum vm_status phys_new(const struct phys_range *ranges, size_t count, struct ph
         phys_delete(phys);
         return status;
     }
+    for (uint32_t i = 0; i < phys->segments; i++) {
+        phys->segment[i].frame = phys->frames + phys->segment[i].first;
+    }
+    phys->last = &phys->segment[0];
     *out = phys;
     return VM_OK;
 }
@@ -152,22 +157,22 @@ static __attribute__((noinline)) const struct segment *segment_search(const stru
     if (!segment_has(&phys->segment[low], pa)) {
         return NULL;
     }
-    ((struct phys *)(uintptr_t)phys)->last = low; /* a cache */
+    ((struct phys *)(uintptr_t)phys)->last = &phys->segment[low]; /* a cache */
     return &phys->segment[low];
 }
 
 static inline const struct segment *segment_of(const struct phys *phys, paddr_t pa) {
-    const struct segment *s = &phys->segment[phys->last];
+    const struct segment *s = phys->last;
     return segment_has(s, pa) ? s : segment_search(phys, pa);
 }
 
-static inline uint32_t frame_number(const struct segment *s, paddr_t pa) {
-    return s->first + ((pa - s->base) >> VM_PAGE_LOG);
+static inline struct frame *frame_in(const struct segment *s, paddr_t pa) {
+    return s->frame + ((pa - s->base) >> VM_PAGE_LOG);
 }
 
 struct frame *phys_frame(const struct phys *phys, paddr_t pa) {
     const struct segment *s = segment_of(phys, pa);
-    return s != NULL ? &phys->frames[frame_number(s, pa)] : NULL;
+    return s != NULL ? frame_in(s, pa) : NULL;
 }
 
 struct frame *phys_frame_at(const struct phys *phys, uint32_t number) {
@@ -219,10 +224,10 @@ bool phys_segment(const struct phys *phys, uint32_t number, paddr_t *first, padd
 
 static inline paddr_t run_take(struct phys *phys, const struct segment *s, const void *p,
                                uint32_t pages) {
-    paddr_t pa = s->base + (paddr_t)((const uint8_t *)p - s->host);
-    phys->frames[frame_number(s, pa)].run_pages = pages;
+    size_t distance = (size_t)((const uint8_t *)p - s->host);
+    s->frame[distance >> VM_PAGE_LOG].run_pages = pages;
     phys->used += pages;
-    return pa;
+    return s->base + (paddr_t)distance;
 }
 
 /* No piece is large enough, but free pieces that touch may be: the largest are taken one after the
@@ -260,11 +265,9 @@ static __attribute__((noinline)) paddr_t touching_alloc(struct phys *phys, uint3
     return PADDR_NONE;
 }
 
-paddr_t phys_alloc(struct phys *phys, uint32_t pages) {
-    if (pages - 1 >= phys->total) {
-        return PADDR_NONE;
-    }
-    for (uint32_t i = 0; i < phys->segments; i++) {
+/* All but the first segment. */
+static __attribute__((noinline)) paddr_t further_alloc(struct phys *phys, uint32_t pages) {
+    for (uint32_t i = 1; i < phys->segments; i++) {
         const struct segment *s = &phys->segment[i];
         void *p = buddy_pages_ops.alloc(s->buddy, (size_t)pages << VM_PAGE_LOG);
         if (p != NULL) {
@@ -272,6 +275,15 @@ paddr_t phys_alloc(struct phys *phys, uint32_t pages) {
         }
     }
     return touching_alloc(phys, pages);
+}
+
+paddr_t phys_alloc(struct phys *phys, uint32_t pages) {
+    if (pages - 1 >= phys->total) {
+        return PADDR_NONE;
+    }
+    const struct segment *s = &phys->segment[0];
+    void *p = buddy_pages_ops.alloc(s->buddy, (size_t)pages << VM_PAGE_LOG);
+    return p != NULL ? run_take(phys, s, p, pages) : further_alloc(phys, pages);
 }
 
 paddr_t phys_alloc_aligned(struct phys *phys, uint32_t pages, uint32_t align_bytes) {
@@ -296,19 +308,18 @@ enum vm_status phys_free(struct phys *phys, paddr_t pa) {
     if (s == NULL || !vm_page_aligned(pa)) {
         return VM_NOT_VALID;
     }
-    struct frame *frame = &phys->frames[frame_number(s, pa)];
+    struct frame *frame = frame_in(s, pa);
     if (frame->run_pages == 0) {
         return VM_NOT_VALID;
     }
     if (frame->refs != 0) {
         return VM_BUSY;
     }
-    enum alloc_status status = buddy_pages_ops.free(s->buddy, s->host + (pa - s->base));
-    assert(status == ALLOC_OK);
-    (void)status;
     phys->used -= frame->run_pages;
     frame->run_pages = 0;
-    return VM_OK;
+    bool freed = buddy_pages_ops.free(s->buddy, s->host + (pa - s->base)) == ALLOC_OK;
+    assert(freed && "descriptors and buddy system agree");
+    return freed ? VM_OK : VM_NOT_VALID;
 }
 
 enum vm_status phys_shrink(struct phys *phys, paddr_t pa, uint32_t pages) {
@@ -324,7 +335,7 @@ enum vm_status phys_shrink(struct phys *phys, paddr_t pa, uint32_t pages) {
     void *shrunk = buddy_pages_ops.realloc(s->buddy, p, (size_t)pages << VM_PAGE_LOG);
     assert(shrunk == p);
     (void)shrunk;
-    phys->frames[frame_number(s, pa)].run_pages = pages;
+    frame_in(s, pa)->run_pages = pages;
     phys->used -= run_pages - pages;
     return VM_OK;
 }
@@ -398,7 +409,6 @@ uint32_t phys_free_pages(const struct phys *phys) {
 }
 
 struct agreement {
-    const struct phys *phys;
     const struct segment *segment;
     uint32_t used;
     const char *broken;
@@ -412,7 +422,7 @@ static bool piece_agrees(void *ctx, const struct alloc_piece *piece) {
     }
     bool live = piece->kind == ALLOC_PIECE_LIVE;
     uint32_t pages = (uint32_t)(piece->bytes >> VM_PAGE_LOG);
-    const struct frame *frame = &seen->phys->frames[seen->segment->first + (distance >> 12)];
+    const struct frame *frame = &seen->segment->frame[distance >> VM_PAGE_LOG];
     for (uint32_t i = 0; i < pages; i++) {
         if (frame[i].run_pages != (live && i == 0 ? pages : 0)) {
             seen->broken = "phys: descriptors disagree with the buddy system about a run";
@@ -426,7 +436,7 @@ static bool piece_agrees(void *ctx, const struct alloc_piece *piece) {
 }
 
 const char *phys_check(const struct phys *phys) {
-    struct agreement seen = {.phys = phys};
+    struct agreement seen = {0};
     for (uint32_t i = 0; i < phys->segments && seen.broken == NULL; i++) {
         seen.segment = &phys->segment[i];
         seen.broken = buddy_pages_ops.check(seen.segment->buddy);
