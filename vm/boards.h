@@ -2,9 +2,9 @@
  *
  * boards.h - what real boards measured: tinymembench, "single random read", ns more than an L1 hit
  *
- * From ThomasKaiser/sbc-bench, commit 53f7951, results/FILE. Up to 16 KiB all rows are 0. `chosen` marks
- * boards that were in view when the constants marked CORE_DERIVED in cores.c were chosen; the others
- * are a test of them. Clocks: as logged; Clearfog's is its operating point.
+ * From ThomasKaiser/sbc-bench, commit 53f7951, results/FILE. Up to 16 KiB all rows are 0. `chosen`
+ * marks boards that were in view when the constants marked CORE_DERIVED in cores.c were chosen; the
+ * others are a test of them. Clocks: as logged; Clearfog's is its operating point.
  */
 #ifndef HEAPRIG_VM_BOARDS_H
 #define HEAPRIG_VM_BOARDS_H

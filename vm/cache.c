@@ -80,37 +80,59 @@ static bool access_lru(uint32_t *way, uint32_t ways, uint32_t tag) {
     return hit;
 }
 
+typedef uint32_t four_tags __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* Whether one of the ways has the tag: four at a time where there are as many. */
+static inline bool holds(const uint32_t *way, uint32_t ways, uint32_t tag) {
+    uint32_t i = 0;
+    four_tags wanted = {tag, tag, tag, tag}, equal = {0};
+    for (; i + 4 <= ways; i += 4) {
+        equal |= (four_tags)(*(const four_tags *)(const void *)(way + i) == wanted);
+    }
+    uint64_t halves[2];
+    memcpy(halves, &equal, sizeof halves);
+    bool found = (halves[0] | halves[1]) != 0;
+    for (; i < ways; i++) {
+        found |= way[i] == tag;
+    }
+    return found;
+}
+
 bool cache_access(struct cache *cache, uint64_t pa) {
     if (cache->tag == NULL) {
         return false;
     }
     uint32_t line = (uint32_t)(pa >> cache->line_log2), tag = line + 1;
-    uint32_t set = line & cache->set_mask;
-    uint32_t *way = cache->tag + (size_t)set * cache->ways;
-    if (way[0] == tag) {
+    uint32_t set = line & cache->set_mask, ways = cache->ways;
+    uint32_t *way = cache->tag + (size_t)set * ways;
+    if (cache->policy == TLB_LRU) {
+        return way[0] == tag || access_lru(way, ways, tag);
+    }
+    if (holds(way, ways, tag)) {
         return true;
     }
-    if (cache->policy == TLB_LRU) {
-        return access_lru(way, cache->ways, tag);
-    }
-    uint32_t empty = cache->ways;
-    for (uint32_t i = cache->ways; i-- > 0;) {
-        if (way[i] == tag) {
-            return true;
+    uint32_t chosen = 0;
+    if (way[ways - 1] == 0) { /* sets fill from way 0 on */
+        while (way[chosen] != 0) {
+            chosen++;
         }
-        empty = way[i] == 0 ? i : empty;
+    } else {
+        chosen = victim(cache, set);
     }
-    way[empty < cache->ways ? empty : victim(cache, set)] = tag;
+    way[chosen] = tag;
     return false;
 }
 
 unsigned caches_access_from(struct caches *caches, uint64_t pa, unsigned level) {
+    caches->latest = 0;
     if (level == 0 && cache_access(&caches->l1, pa)) {
         return 0;
     }
     return level <= 1 && cache_access(&caches->l2, pa) ? 1 : 2;
 }
 
-unsigned caches_access(struct caches *caches, uint64_t pa) {
-    return caches_access_from(caches, pa, 0);
+unsigned caches_access_other(struct caches *caches, uint64_t pa) {
+    unsigned level = caches_access_from(caches, pa, 0);
+    caches->latest = caches->l1.tag != NULL ? (uint32_t)(pa >> caches->l1.line_log2) + 1 : 0;
+    return level;
 }

@@ -34,11 +34,20 @@ bool cache_access(struct cache *cache, uint64_t pa);
 
 struct caches {
     struct cache l1, l2;
+    uint32_t latest; /* number + 1 of the line of the latest data access, if nothing came since */
 };
 
-/* Data access: 0, 1 or 2 for served by L1, L2 or RAM. */
-unsigned caches_access(struct caches *caches, uint64_t pa);
 /* The same, beginning at `level` (0: L1, 1: L2, 2: RAM, touching neither). */
 unsigned caches_access_from(struct caches *caches, uint64_t pa, unsigned level);
+
+/* Data access: 0, 1 or 2 for served by L1, L2 or RAM. The line used last is there, whatever the
+ * policy. */
+unsigned caches_access_other(struct caches *caches, uint64_t pa);
+static inline unsigned caches_access(struct caches *caches, uint64_t pa) {
+    if ((uint32_t)(pa >> caches->l1.line_log2) + 1 == caches->latest) {
+        return 0;
+    }
+    return caches_access_other(caches, pa);
+}
 
 #endif

@@ -52,6 +52,15 @@ static void set_wanted(struct mmu *mmu) {
     }
 }
 
+static void set_domains(struct mmu *mmu) {
+    for (unsigned domain = 0; domain < 16; domain++) {
+        unsigned access = mmu->regs.dacr >> 2 * domain & 3;
+        mmu->domain_client[domain] = access == VM_DOMAIN_CLIENT ? TLB_RIGHTS_ALL : 0;
+        mmu->domain_always[domain] =
+            MICRO_PRESENT | (access == VM_DOMAIN_MANAGER ? TLB_RIGHTS_ALL : 0);
+    }
+}
+
 bool mmu_open(struct mmu *mmu, const struct core *core, const struct vm_ram *ram,
               bool with_caches) {
     memset(mmu, 0, sizeof *mmu);
@@ -72,6 +81,9 @@ bool mmu_open(struct mmu *mmu, const struct core *core, const struct vm_ram *ram
         mmu->map[kind] = mmu->micro_of[kind % VM_KINDS]->map;
         mmu->frame[kind] = mmu->micro_of[kind % VM_KINDS]->frame;
     }
+    mmu->lean = core_value(core, CORE_micro_policy) == TLB_ROUND_ROBIN &&
+                core_value(core, CORE_main_policy) != TLB_LRU;
+    set_domains(mmu);
     set_wanted(mmu);
     return true;
 }
@@ -118,6 +130,8 @@ void mmu_write(struct mmu *mmu, enum mmu_register which, uint32_t value) {
     uint32_t *word = register_of(mmu, which);
     bool changes = *word != value;
     *word = value;
+    mmu->memo.key = 0;
+    set_domains(mmu);
     mmu->counters.context_switches += which == MMU_CONTEXTIDR;
     if (which == MMU_SCTLR) {
         set_wanted(mmu);

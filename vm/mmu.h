@@ -67,12 +67,16 @@ struct mmu {
     struct tlb main;
     struct tlb walk_cache;
     struct caches caches;
-    uint32_t walk_level;  /* knob of this name */
-    bool with_caches;     /* data accesses go through the caches */
-    bool lru;             /* hits change the state of micro-TLBs */
-    enum vm_fault fault;  /* of the last access that failed */
-    uint32_t fault_va;    /* its address: DFAR or IFAR */
-    uint8_t fault_domain; /* of DFSR, where it is defined */
+    struct walk_memo memo;
+    uint8_t domain_client[16]; /* by DACR: rights of the entry that count, */
+    uint8_t domain_always[16]; /* and bits of the presence map that are set anyway */
+    bool lean;                 /* replacement is such that refill_lean() may be tried */
+    uint32_t walk_level;       /* knob of this name */
+    bool with_caches;          /* data accesses go through the caches */
+    bool lru;                  /* hits change the state of micro-TLBs */
+    enum vm_fault fault;       /* of the last access that failed */
+    uint32_t fault_va;         /* its address: DFAR or IFAR */
+    uint8_t fault_domain;      /* of DFSR, where it is defined */
 };
 
 /* An MMU of this core, reset: translation off, TLBs empty, counters 0. `with_caches` runs every

@@ -43,18 +43,6 @@ static bool live(const struct mmu *mmu, const struct tlb_entry *entry) {
     return entry->tag != 0 && (entry->asid == TLB_GLOBAL || entry->asid == asid_now(mmu));
 }
 
-/* What the map says of pages that the entry translates. */
-static uint8_t permits(const struct mmu *mmu, const struct tlb_entry *entry) {
-    switch (mmu->regs.dacr >> 2 * entry->domain & 3) {
-    case VM_DOMAIN_MANAGER:
-        return TLB_RIGHTS_ALL | MICRO_PRESENT;
-    case VM_DOMAIN_CLIENT:
-        return entry->rights | MICRO_PRESENT;
-    default:
-        return MICRO_PRESENT;
-    }
-}
-
 struct pages {
     uint32_t first, count;
 };
@@ -65,7 +53,7 @@ static struct pages pages_of(const struct tlb_entry *entry) {
 
 static void paint(const struct mmu *mmu, struct mmu_micro *micro, const struct tlb_entry *entry,
                   struct pages pages) {
-    uint8_t byte = permits(mmu, entry);
+    uint8_t byte = micro_permits(mmu, entry);
     if (pages.count == 1) {
         micro->map[pages.first] = byte;
     } else {
@@ -137,14 +125,23 @@ static unsigned native_log2(uint32_t sizes, unsigned page_log2) {
 
 void micro_insert(struct mmu *mmu, struct mmu_micro *micro, const struct tlb_entry *page,
                   uint32_t va) {
-    struct tlb_entry entry = *page, evicted;
+    struct tlb_entry evicted;
+    if (tlb_entry_log2(page) == VM_PAGE_LOG && !micro->mixed &&
+        micro->tlb.held == micro->tlb.present[0]) { /* the common case of what follows */
+        tlb_insert_fast(&micro->tlb, page, &evicted);
+        if (evicted.tag != 0) {
+            micro->map[evicted.tag >> VM_PAGE_LOG] = 0;
+        }
+        micro_paint_page(mmu, micro, page);
+        return;
+    }
+    struct tlb_entry entry = *page;
     unsigned log2 = native_log2(micro->sizes, tlb_entry_log2(page));
     uint32_t first = va >> log2 << log2;
     entry.pfn += (first - tlb_entry_va(page)) >> VM_PAGE_LOG;
     entry.tag = first | log2;
-    uint32_t held = micro->tlb.held;
-    micro->mixed |= held != micro->tlb.present[(log2 - VM_PAGE_LOG) / 4];
-    tlb_insert(&micro->tlb, &entry, &evicted);
+    micro->mixed |= micro->tlb.held != micro->tlb.present[(log2 - VM_PAGE_LOG) / 4];
+    tlb_insert_fast(&micro->tlb, &entry, &evicted);
     if (evicted.tag != 0) {
         gone(mmu, micro, &evicted);
     }
@@ -211,7 +208,7 @@ void micro_drop_asid(struct mmu *mmu, struct mmu_micro *micro, uint16_t asid) {
 static const char *check_page(const struct mmu *mmu, const struct mmu_micro *micro, struct tlb *tlb,
                               uint32_t page) {
     const struct tlb_entry *entry = tlb_find(tlb, page << VM_PAGE_LOG, asid_now(mmu));
-    if (micro->map[page] != (entry == NULL ? 0 : permits(mmu, entry))) {
+    if (micro->map[page] != (entry == NULL ? 0 : micro_permits(mmu, entry))) {
         return "the presence map says what the micro-TLB's entries do not";
     }
     if (entry != NULL && micro->frame != NULL &&

@@ -19,6 +19,22 @@ enum { MICRO_PRESENT = 0x80 };
 /* In `frame`: the page may be cached. Frame numbers have 28 bits. */
 #define MICRO_CACHEABLE 0x80000000u
 
+/* What the map says of pages that the entry translates. */
+static inline uint8_t micro_permits(const struct mmu *mmu, const struct tlb_entry *entry) {
+    return (uint8_t)((entry->rights & mmu->domain_client[entry->domain]) |
+                     mmu->domain_always[entry->domain]);
+}
+
+/* Enters the one page of a 4 KiB entry in the map. */
+static inline void micro_paint_page(const struct mmu *mmu, struct mmu_micro *micro,
+                                    const struct tlb_entry *entry) {
+    uint32_t page = entry->tag >> VM_PAGE_LOG;
+    micro->map[page] = micro_permits(mmu, entry);
+    if (micro->frame != NULL) {
+        micro->frame[page] = entry->pfn | (entry->memory & TLB_CACHEABLE ? MICRO_CACHEABLE : 0);
+    }
+}
+
 bool micro_open(struct mmu_micro *micro, const struct core *core, uint32_t entries, uint32_t sizes,
                 bool with_frames);
 void micro_close(struct mmu_micro *micro);

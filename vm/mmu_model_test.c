@@ -128,7 +128,7 @@ static struct walk model_walk(struct model *model, uint32_t va) {
     if (cached >= 0) {
         model->counters.walk_cache_hits++;
         walk.descriptor[0] = model->walk_cache.slot[cached].pfn;
-        vm_walk_second(regs, model->rig->mmu.ram, va, &walk);
+        vm_walk_second(regs, model->rig->mmu.ram, va, &walk, NULL);
         model->counters.walk_reads[1]++;
         return walk;
     }

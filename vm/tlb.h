@@ -109,6 +109,46 @@ const struct tlb_entry *tlb_find(struct tlb *tlb, uint32_t va, uint16_t asid);
  * first of no sets gives UINT32_MAX. */
 uint32_t tlb_insert(struct tlb *tlb, const struct tlb_entry *entry, struct tlb_entry *evicted);
 
+/* tlb_find() where the common case, entries of one size of 2^log2 bytes, none locked, no LRU, is
+ * worth being inline. */
+static inline const struct tlb_entry *tlb_find_fast(struct tlb *tlb, uint32_t va, uint16_t asid,
+                                                    unsigned log2) {
+    if (tlb->present[(log2 - VM_PAGE_LOG) / 4] != tlb->held || tlb->locked != 0 ||
+        tlb->used_at != NULL) {
+        return tlb_find(tlb, va, asid);
+    }
+    if (tlb->held == 0) {
+        return NULL;
+    }
+    uint32_t ways = tlb->shape.ways, tag = (va >> log2 << log2) | log2;
+    const struct tlb_entry *entry = tlb->entry + (va >> log2 & (tlb->shape.sets - 1)) * ways;
+    for (const struct tlb_entry *end = entry + ways; entry < end; entry++) {
+        if (entry->tag == tag && (entry->asid == asid || entry->asid == TLB_GLOBAL)) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+/* tlb_insert() where the common case, a full round-robin TLB and an entry of the size of the one it
+ * replaces, is worth being inline. */
+static inline void tlb_insert_fast(struct tlb *tlb, const struct tlb_entry *entry,
+                                   struct tlb_entry *evicted) {
+    if (tlb->held != 0 && tlb->held == tlb->shape.sets * tlb->shape.ways &&
+        tlb->shape.policy == TLB_ROUND_ROBIN && !tlb->locking) {
+        uint32_t set = entry->tag >> tlb_entry_log2(entry) & (tlb->shape.sets - 1);
+        uint32_t way = tlb->next[set];
+        struct tlb_entry *slot = &tlb->entry[set * tlb->shape.ways + way];
+        if (((slot->tag ^ entry->tag) & 0xfff) == 0) {
+            tlb->next[set] = way + 1 == tlb->shape.ways ? 0 : way + 1;
+            *evicted = *slot;
+            *slot = *entry;
+            return;
+        }
+    }
+    tlb_insert(tlb, entry, evicted);
+}
+
 /* Maintenance. Each removes the entries named and returns how many; `gone`, unless NULL, is called
  * with each of them. O(entries), but for tlb_drop_va without `gone`. Round-robin pointers stay. */
 typedef void tlb_gone_fn(void *context, const struct tlb_entry *entry);

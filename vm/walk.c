@@ -170,7 +170,7 @@ bool vm_walk_first(const struct vm_regs *regs, const struct vm_ram *ram, uint32_
 }
 
 void vm_walk_second(const struct vm_regs *regs, const struct vm_ram *ram, uint32_t va,
-                    struct walk *walk) {
+                    struct walk *walk, struct walk_memo *memo) {
     uint32_t first = walk->descriptor[0];
     walk->fault = VM_FAULT_NONE;
     walk->domain = first >> 5 & 15;
@@ -178,6 +178,14 @@ void vm_walk_second(const struct vm_regs *regs, const struct vm_ram *ram, uint32
         return;
     }
     uint32_t d = walk->descriptor[1];
+    uint64_t key = (uint64_t)(first & 0x3ff) << 32 | (d & 0xfff);
+    if (memo != NULL && memo->key == key) {
+        walk->entry = memo->entry;
+        walk->entry.tag = (va & ~(VM_PAGE - 1)) | VM_PAGE_LOG;
+        walk->entry.pfn = d >> VM_PAGE_LOG;
+        walk->entry.asid = d >> 11 & 1 ? (uint16_t)(regs->contextidr & 0xff) : (uint16_t)TLB_GLOBAL;
+        return;
+    }
     bool large = (d & 3) == 1;
     if ((d & 3) == 0) {
         walk->fault = VM_FAULT_TRANSLATION_PAGE;
@@ -189,6 +197,9 @@ void vm_walk_second(const struct vm_regs *regs, const struct vm_ram *ram, uint32
     memory = (uint16_t)(memory | (first >> 3 & 1 ? TLB_NOT_SECURE : 0));
     translated(regs, walk, va, log2, d >> log2 << log2, (d >> 4 & 3) | (d >> 7 & 4), xn,
                first >> 2 & 1, memory, d >> 11 & 1);
+    if (memo != NULL && !large && walk->fault == VM_FAULT_NONE) {
+        *memo = (struct walk_memo){key, walk->entry};
+    }
 }
 
 struct walk vm_walk(const struct vm_regs *regs, const struct vm_ram *ram, uint32_t va) {
@@ -205,7 +216,7 @@ struct walk vm_walk(const struct vm_regs *regs, const struct vm_ram *ram, uint32
             .from = VM_SECTION_LOG,
         };
     } else if (vm_walk_first(regs, ram, va, &walk)) {
-        vm_walk_second(regs, ram, va, &walk);
+        vm_walk_second(regs, ram, va, &walk, NULL);
     }
     return walk;
 }

@@ -65,13 +65,22 @@ struct walk {
  * flat: an entry of 1 MiB with every right, domain 0 as manager would see it, no reads. */
 struct walk vm_walk(const struct vm_regs *regs, const struct vm_ram *ram, uint32_t va);
 
+/* What the latest small page came to. Most pages of a program differ in their address only, so this
+ * saves taking the other bits apart. All zero is empty; empty it when sctlr, prrr or nmrr change.
+ */
+struct walk_memo {
+    uint64_t key; /* the other bits of both descriptors */
+    struct tlb_entry entry;
+};
+
 /* The same in its two halves, for a walker with a cache between them. vm_walk_first() reads the
  * first level; true iff the descriptor, in walk->descriptor[0], points to a second-level table:
- * then vm_walk_second() completes the walk. It needs descriptor[0] and `reads` only. */
+ * then vm_walk_second() completes the walk. It needs descriptor[0] and `reads` only. `memo` may be
+ * NULL. */
 bool vm_walk_first(const struct vm_regs *regs, const struct vm_ram *ram, uint32_t va,
                    struct walk *walk);
 void vm_walk_second(const struct vm_regs *regs, const struct vm_ram *ram, uint32_t va,
-                    struct walk *walk);
+                    struct walk *walk, struct walk_memo *memo);
 
 /* Domain and permission check of a translation: VM_FAULT_NONE, or domain or permission fault. */
 enum vm_fault vm_check(const struct tlb_entry *entry, uint32_t dacr, enum vm_kind kind, bool user);
