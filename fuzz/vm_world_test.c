@@ -5,7 +5,7 @@
 #include "vm_world.h"
 #include "../alloc/white_box.h"
 
-enum { SHORT_PROGRAMS = 60, LONG_PROGRAMS = 20000, OPS_MAX = 600 };
+enum { SHORT_PROGRAMS = 60, LONG_PROGRAMS = 3000, OPS_MAX = 600 };
 
 /* Swarm: each program leaves out some operations and prefers others. */
 static size_t program_fill(uint64_t *random, uint8_t *program) {

@@ -458,6 +458,29 @@ START_TEST(test_V12_more_processes_than_asids) {
 }
 END_TEST
 
+/* The first process of a new generation gets an ASID that another had: what the main TLB holds of
+ * that one must be gone. No others touch memory in between, or they would evict it. */
+START_TEST(test_V12_nothing_survives_a_rollover) {
+    struct machine *m = rig_machine();
+    struct space *first = rig_space(m);
+    vaddr_t at = rig_map(first, VM_PAGE);
+    rig_put(first, at, 77);
+    uint8_t asid = first->asid;
+    struct space *other = rig_space(m);
+    ck_assert_uint_eq(rig_map(other, VM_PAGE), at);
+    for (int i = 0; i < ASID_COUNT && m->rollovers == 0; i++) {
+        struct space *s = i < ASID_COUNT - 2 ? rig_space(m) : other;
+        space_run(s);
+    }
+    ck_assert_uint_eq(m->rollovers, 1);
+    ck_assert_uint_eq(other->asid, asid);
+    ck_assert_uint_eq(rig_get(other, at), 0);
+    SOUND(m);
+    ck_assert_uint_eq(rig_get(first, at), 77);
+    rig_end(m);
+}
+END_TEST
+
 /* V13: a split that fails leaves a truncated region. Each call with too few regions left. */
 START_TEST(test_V13_failed_split_changes_nothing) {
     for (uint32_t spare = 0; spare < 7; spare++) {
@@ -586,6 +609,7 @@ int main(void) {
     tcase_add_test(tests, test_V10_mremap_grows_the_last_region);
     tcase_add_test(tests, test_refused_mremap);
     tcase_add_test(tests, test_V12_more_processes_than_asids);
+    tcase_add_test(tests, test_V12_nothing_survives_a_rollover);
     tcase_add_test(tests, test_V13_failed_split_changes_nothing);
     tcase_add_test(tests, test_exhausted_frames_are_a_clean_failure);
     tcase_add_test(tests, test_machines_that_cannot_be);
