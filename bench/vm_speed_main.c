@@ -41,6 +41,12 @@ static void fill_random(uint32_t *refs, uint32_t bytes) {
     }
 }
 
+static void fill_words(uint32_t *refs, uint32_t bytes) {
+    for (size_t i = 0; i < REFERENCES; i++) {
+        refs[i] = mmu_ref((uint32_t)(i * 4) % bytes, i % 3 == 0 ? VM_STORE : VM_LOAD);
+    }
+}
+
 static const struct stream {
     const char *name, *what;
     void (*fill)(uint32_t *refs, uint32_t bytes);
@@ -51,6 +57,8 @@ static const struct stream {
     {"runs", "runs of 8 in a page, 64 KiB", fill_runs, 64 << 10, false, 500},
     {"runs-1m", "runs of 8 in a page, 1 MiB", fill_runs, 1 << 20, false, 500},
     {"random", "random in 16 MiB", fill_random, 16 << 20, false, 100},
+    {"words", "words in a row, 1 MiB", fill_words, 1 << 20, false, 500},
+    {"words-cache", "words in a row, 1 MiB, caches", fill_words, 1 << 20, true, 100},
     {"runs-cache", "runs of 8 in a page, 64 KiB, caches", fill_runs, 64 << 10, true, 100},
     {"runs-1m-cache", "runs of 8 in a page, 1 MiB, caches", fill_runs, 1 << 20, true, 100},
     {"random-cache", "random in 16 MiB, caches", fill_random, 16 << 20, true, 0},
@@ -120,10 +128,11 @@ int main(int argc, char **argv) {
         }
     }
     if (!found) {
-        fprintf(stderr,
-                "vm_speed: no stream '%s', expected runs, runs-1m, random, runs-cache, "
-                "runs-1m-cache or random-cache\n",
-                argv[1]);
+        fprintf(stderr, "vm_speed: no stream '%s', expected one of", argv[1]);
+        for (size_t i = 0; i < STREAMS; i++) {
+            fprintf(stderr, " %s", streams[i].name);
+        }
+        fprintf(stderr, "\n");
         return 2;
     }
     free(refs);
