@@ -101,13 +101,43 @@ static bool file_write(const char *path, const struct file_bytes *file, struct p
     return path == NULL || file_bytes_write(path, file, problem);
 }
 
+/* Is the script sound on that table? */
+static bool script_is_sound(const struct alloc_ops *ops, const struct script *script,
+                            const struct judge_config *config) {
+    struct problem problem;
+    struct judge_outcome outcome = {.how = JUDGE_BROKEN};
+    struct judge_config without = *config;
+    without.ops = ops;
+    struct judge *judge = judge_new(&without, &problem);
+    bool ran = judge != NULL && judge_script(judge, script, &outcome, &problem);
+    judge_free(judge);
+    return ran && outcome.how == JUDGE_SOUND;
+}
+
+/* Which function the fault is in, as far as doing without it tells: a line, or nothing. */
+static const char *blame(const struct alloc_ops *ops, const struct script *script,
+                         const struct judge_config *config) {
+    struct alloc_ops without = *ops;
+    without.realloc = NULL;
+    if (ops->realloc != NULL && ops->usable != NULL && script_is_sound(&without, script, config)) {
+        return "\nrealloc() is to blame: with alloc, copy and free in its place all is sound";
+    }
+    without = *ops;
+    without.alloc_aligned = NULL;
+    if (ops->alloc_aligned != NULL && script_is_sound(&without, script, config)) {
+        return "\nalloc_aligned() is to blame: with longer plain allocs in its place all is sound";
+    }
+    return "";
+}
+
 /* Lists the script on stdout and writes the files asked for. */
 static bool result_write(const struct options *options, const struct alloc_ops *ops,
                          const struct minimize *how, const struct script *script,
-                         struct problem *problem) {
+                         const struct judge_config *config, struct problem *problem) {
     struct file_bytes text = {0}, c = {0};
-    char remark[640], table[96];
-    (void)snprintf(remark, sizeof remark, "%s: %s", ops->name, how->target.words);
+    char remark[768], table[96];
+    (void)snprintf(remark, sizeof remark, "%s: %s%s", ops->name, how->target.words,
+                   blame(ops, script, config));
     (void)snprintf(table, sizeof table, "%s",
                    subject_is_plugin(options->allocator) ? "heaprig_allocator" : ops->name);
     if (!subject_is_plugin(options->allocator)) {
@@ -127,9 +157,10 @@ static bool result_write(const struct options *options, const struct alloc_ops *
 
 /* Runs the input once; true when there is a script to shrink, which then is *script. */
 static bool input_run(const struct options *options, const struct alloc_ops *ops,
-                      struct judge **judge, struct judge_outcome *outcome, struct script *script,
+                      struct judge_config *config, struct judge **judge,
+                      struct judge_outcome *outcome, struct script *script,
                       struct problem *problem) {
-    struct judge_config config = {.ops = ops, .audit_every = 1, .seconds = options->seconds};
+    *config = (struct judge_config){.ops = ops, .audit_every = 1, .seconds = options->seconds};
     struct file_bytes file = {0};
     bool from_file = strncmp(options->input, "gen:", 4) != 0;
     if (from_file && !file_bytes_read(options->input, &file, problem)) {
@@ -137,7 +168,7 @@ static bool input_run(const struct options *options, const struct alloc_ops *ops
     }
     bool fine = true;
     if (from_file && is_program(&file)) {
-        *judge = judge_new(&config, problem);
+        *judge = judge_new(config, problem);
         fine = *judge != NULL && judge_program(*judge, file.bytes, file.count, outcome, problem) &&
                (script_open(script, judge_last(*judge)->op_count + PROGRAM_SLOTS,
                             judge_last(*judge)->extra_count) ||
@@ -153,10 +184,10 @@ static bool input_run(const struct options *options, const struct alloc_ops *ops
     } else if ((fine = script_load(options->input, script, problem))) {
         for (uint32_t i = 0; i < script->op_count; i++) {
             uint32_t slot = script->ops[i].slot;
-            config.slot_count = slot >= config.slot_count ? slot + 1 : config.slot_count;
+            config->slot_count = slot >= config->slot_count ? slot + 1 : config->slot_count;
         }
-        config.pool_max = script->setup.pool_bytes;
-        *judge = judge_new(&config, problem);
+        config->pool_max = script->setup.pool_bytes;
+        *judge = judge_new(config, problem);
         fine = *judge != NULL && judge_script(*judge, script, outcome, problem);
     }
     file_bytes_release(&file);
@@ -170,9 +201,11 @@ int cmd_minimize(int argc, char **argv) {
     cli_parse(&argp, argc, argv, &options);
     const struct alloc_ops *ops = subject_find(options.allocator, &problem);
     struct script script = {0};
+    struct judge_config config;
     struct progress progress;
     struct minimize how = {.progress = progress_note, .ctx = &progress};
-    if (ops == NULL || !input_run(&options, ops, &how.judge, &how.target, &script, &problem)) {
+    if (ops == NULL ||
+        !input_run(&options, ops, &config, &how.judge, &how.target, &script, &problem)) {
         judge_free(how.judge);
         script_close(&script);
         return cli_problem(&problem);
@@ -187,7 +220,8 @@ int cmd_minimize(int argc, char **argv) {
         progress_begin(&progress, before);
         bool fine = minimize_script(&how, &script, &problem);
         progress_end(&progress);
-        fine = fine && result_write(&options, ops, &how, &script, &problem) && fflush(stdout) == 0;
+        fine = fine && result_write(&options, ops, &how, &script, &config, &problem) &&
+               fflush(stdout) == 0;
         fprintf(stderr,
                 "heaprig minimize: %" PRIu32 " ops of %" PRIu32 ", %" PRIu32 " records, %" PRIu64
                 " runs\n",

@@ -299,6 +299,12 @@ static size_t canary_usable(const struct alloc *a, const void *p) {
     return piece->bytes + piece->claim;
 }
 
+/* At most so many bytes from there to the end of the pool. */
+static uint32_t readable(const struct alloc *a, const unsigned char *from, uint32_t bytes) {
+    size_t rest = a->end - (size_t)(from - (const unsigned char *)a);
+    return rest < bytes ? (uint32_t)rest : bytes;
+}
+
 static void *canary_move(struct alloc *a, struct piece *old, uint32_t bytes) {
     const unsigned char *from = piece_payload(a, old);
     uint32_t kept = old->request;
@@ -310,7 +316,8 @@ static void *canary_move(struct alloc *a, struct piece *old, uint32_t bytes) {
     }
     unsigned char *to = piece_payload(a, piece);
     bool shifted = a->fault == CANARY_PREFIX_SHIFTED;
-    memcpy(to + shifted, from, kept - (a->fault == CANARY_PREFIX_SHORT));
+    kept = a->fault == CANARY_OVERCOPIES ? readable(a, from, bytes) : kept;
+    memmove(to + shifted, from, kept - (a->fault == CANARY_PREFIX_SHORT));
     piece_free(a, (uint32_t)(payload_piece(a, from) - a->pieces));
     return to;
 }

@@ -21,6 +21,7 @@
     F(ALIGN_LOST, MISALIGNED, MISALIGNED, "realloc forgets the alignment when it moves")           \
     F(PREFIX_SHORT, PREFIX, PREFIX, "realloc copies all but the last byte")                        \
     F(PREFIX_SHIFTED, PREFIX, PREFIX, "realloc copies one byte too far")                           \
+    F(OVERCOPIES, OVERCOPY, OVERCOPY, "realloc copies as many bytes as the new block has")         \
     F(WRITES_BEHIND, CONTENT, CONTENT, "alloc writes one byte behind the block")                   \
     F(WRITES_BEFORE, CONTENT, CONTENT, "free writes one byte before the block")                    \
     F(WRITES_FAR, CONTENT, CONTENT, "free writes into some live block")                            \

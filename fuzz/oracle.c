@@ -210,11 +210,24 @@ bool oracle_inside(const struct oracle *oracle, uintptr_t start, size_t bytes) {
     return oracle->range_count == 0;
 }
 
+size_t oracle_given_bytes(const struct oracle *oracle) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < oracle->range_count; i++) {
+        bytes += oracle->ranges[i].bytes;
+    }
+    return bytes;
+}
+
 /* Is the block where it may be? Asked first of the request, then of all that usable() claims. */
 static bool place_judge(struct oracle *oracle, const struct shadow_block *block, size_t bytes,
                         bool claimed) {
     const struct shadow *shadow = oracle_shadow(oracle);
     long long offset = oracle_offset(oracle, block->start);
+    if (!claimed && oracle->range_count > 0 && bytes > oracle_given_bytes(oracle)) {
+        return oracle_fail(oracle, ORACLE_OUTSIDE,
+                           "block at %lld: a request of %zu B, more than the pool has, was granted",
+                           offset, bytes);
+    }
     if (!oracle_inside(oracle, block->start, bytes)) {
         return oracle_fail(oracle, claimed ? ORACLE_USABLE : ORACLE_OUTSIDE,
                            "block at %lld with %zu B ends outside a pool of %zu B", offset, bytes,
@@ -268,6 +281,35 @@ static bool prefix_judge(struct oracle *oracle, const struct shadow_block *old,
     return true;
 }
 
+enum { OVERCOPY_BYTES = 8 };
+
+/* Of a block that moved, what lies behind the old contents must not be the contents of the live
+ * block that lay behind the old one: these are found nowhere else unless they were copied. */
+static bool copied_judge(struct oracle *oracle, const struct shadow_block *old,
+                         const struct shadow_block *block) {
+    const struct shadow *shadow = oracle_shadow(oracle);
+    uint32_t above = shadow_above(shadow, old->start);
+    if (above == SHADOW_NONE || block->start == old->start) {
+        return true;
+    }
+    const struct shadow_block *neighbour = &shadow->blocks[above];
+    size_t distance = neighbour->start - old->start;
+    if (neighbour->usable_bytes < OVERCOPY_BYTES || distance > block->usable_bytes ||
+        block->usable_bytes - distance < OVERCOPY_BYTES) {
+        return true;
+    }
+    struct content content = oracle_content(oracle, neighbour);
+    const void *copy = (const void *)(block->start + distance);
+    if (content_damage(&content, copy, 0, OVERCOPY_BYTES) < OVERCOPY_BYTES) {
+        return true;
+    }
+    return oracle_fail(oracle, ORACLE_OVERCOPY,
+                       "%zu B moved from %lld to %lld, where from byte %zu on those of %s stand",
+                       old->request_bytes, oracle_offset(oracle, old->start),
+                       oracle_offset(oracle, block->start), distance,
+                       oracle_block_text(oracle, above).text);
+}
+
 static size_t align_expected(const struct oracle *oracle, const struct op *op,
                              const struct shadow_block *old) {
     if (op->kind == OP_REALLOC && old->live && oracle->config.ops->realloc != NULL) {
@@ -292,7 +334,8 @@ static bool payload_judge(struct oracle *oracle, const struct replay_event *even
                event->bytes > oracle->largest_before) {
         return oracle_fail(oracle, ORACLE_GRANTED, "largest() was %zu", oracle->largest_before);
     }
-    if (!block_judge(oracle, &block) || (old.live && !prefix_judge(oracle, &old, &block))) {
+    if (!block_judge(oracle, &block) || (old.live && (!prefix_judge(oracle, &old, &block) ||
+                                                      !copied_judge(oracle, &old, &block)))) {
         return false;
     }
     freed_forget(oracle, &block);

@@ -32,6 +32,7 @@
     O(USABLE, "usable() is wrong")                                                                 \
     O(CONTENT, "contents changed while live")                                                      \
     O(PREFIX, "realloc lost contents")                                                             \
+    O(OVERCOPY, "realloc copied more than the block had")                                          \
     O(REFUSED, "refused what must succeed")                                                        \
     O(GRANTED, "granted what largest() denied")                                                    \
     O(FREE_REFUSED, "free of a live block refused")                                                \

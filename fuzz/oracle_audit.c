@@ -147,10 +147,7 @@ static bool stats_judge(struct oracle *oracle, struct audit *audit) {
     memset(&stats, 0xA5, sizeof stats); /* a field left unset shows */
     oracle->config.ops->stats(oracle->config.heap, &stats);
     audit->digest = digest_add(digest_add(audit->digest, stats.live_bytes), stats.free_bytes);
-    size_t pool_bytes = 0;
-    for (uint32_t i = 0; i < oracle->range_count; i++) {
-        pool_bytes += oracle->ranges[i].bytes;
-    }
+    size_t pool_bytes = oracle_given_bytes(oracle);
     size_t sum = stats.live_bytes + stats.free_bytes + stats.meta_bytes;
     if (oracle->range_count > 0 && (stats.pool_bytes != pool_bytes || sum != pool_bytes)) {
         return oracle_fail(oracle, ORACLE_STATS,

@@ -73,6 +73,9 @@ bool oracle_contents_hold(struct oracle *oracle, uint32_t slot, size_t from, siz
 /* Does [start, start + bytes) lie in one of the ranges? Always for POOLLESS. */
 bool oracle_inside(const struct oracle *oracle, uintptr_t start, size_t bytes);
 
+/* Bytes of all ranges together. */
+size_t oracle_given_bytes(const struct oracle *oracle);
+
 /* oracle_audit.c: all audit rules; false when one is broken. */
 bool oracle_audit_pass(struct oracle *oracle);
 void oracle_guards_fill(const struct oracle *oracle, const struct oracle_range *range);

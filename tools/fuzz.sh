@@ -42,7 +42,7 @@ last_number() { sed -n "s/.*$2: *\([0-9]*\).*/\1/p" "$1" | tail -1; }
 
 # found_say TARGET FILE LOG: what happened, where the input lies, how to shrink it.
 found_say() {
-    local name=$1 words
+    local name=$1 words blame
     [ "$1" != plugin ] || name=$plugin
     words=$(sed -n 's/^heaprig: //p; s/^.*ERROR: AddressSanitizer: \([^ ]*\).*/AddressSanitizer: \1/p
         s/^\([^ ]*: runtime error: .*\)/\1/p' "$3" | head -1)
@@ -51,8 +51,11 @@ found_say() {
         # What the target could not say (a crash, an exit, a hang) is seen from a process of its own.
         [ -n "$words" ] || words=$(build/heaprig minimize -a "$name" -s 5 "$2" -o "$2.txt" 2>/dev/null |
             sed -n 's/^# //p' | head -1) || true
+        # Does it take one of its functions to go wrong?
+        blame=$(build/heaprig minimize -a "$name" -s 5 -r 1 "$2" 2>/dev/null | sed -n 's/^# \(.* is to blame.*\)/\1/p') || true
         printf 'FOUND %s\n  input   %s\n  shrink  build/heaprig minimize -a %s %s -o bug.txt\n' \
             "${words:-$1: stopped, see $3}" "$2" "$name" "$2"
+        [ -z "$blame" ] || printf '  blame   %s\n' "$blame"
     else
         printf 'FOUND %s\n  input   %s\n  again   build/fuzz/%s/%s %s\n' "${words:-$1: stopped, see $3}" "$2" "$flavour" "$1" "$2"
     fi
