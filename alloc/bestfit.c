@@ -244,14 +244,14 @@ TREE_CALLED uint32_t tree_take(struct heap *h, uint32_t slot, uint32_t need) {
 
 /* ---- the index ---- */
 
-HEAP_HOT void bestfit_insert(struct heap *h, uint32_t b, uint32_t bytes) {
+HEAP_HOT void bestfit_insert(struct heap *h, size_t b, uint32_t bytes) {
     if (class_is_exact(bytes)) {
         list_insert_exact(h, b, bytes);
         return;
     }
     uint32_t class = class_of_octave(bytes);
-    uint32_t slot = class_slot(class);
-    uint32_t node = HEAP_NODE(b);
+    uint32_t slot = (uint32_t)class_slot(class);
+    uint32_t node = (uint32_t)HEAP_NODE(b);
     if (heap_get(h, slot) != CLASS_NODE_NONE) {
         tree_enter(h, slot, node);
         return;
@@ -261,14 +261,14 @@ HEAP_HOT void bestfit_insert(struct heap *h, uint32_t b, uint32_t bytes) {
     class_mark_octave(h, class);
 }
 
-HEAP_HOT void bestfit_remove(struct heap *h, uint32_t b, uint32_t bytes) {
+HEAP_HOT void bestfit_remove(struct heap *h, size_t b, uint32_t bytes) {
     if (class_is_exact(bytes)) {
         list_remove(h, b, bytes);
         return;
     }
     uint32_t class = class_of_octave(bytes);
-    uint32_t slot = class_slot(class);
-    uint32_t node = HEAP_NODE(b);
+    uint32_t slot = (uint32_t)class_slot(class);
+    uint32_t node = (uint32_t)HEAP_NODE(b);
     BESTFIT_VISIT();
     if (heap_get(h, slot) == node && tree_is_leaf(h, node)) {
         heap_set(h, slot, CLASS_NODE_NONE);
@@ -298,7 +298,7 @@ HEAP_HOT struct heap_found bestfit_take(struct heap *h, uint32_t bytes) {
         }
         node = heap_get(h, class_slot(class));
     }
-    uint32_t slot = class_slot(class);
+    uint32_t slot = (uint32_t)class_slot(class);
     BESTFIT_VISIT();
     if (tree_is_leaf(h, node)) {
         heap_set(h, slot, CLASS_NODE_NONE);
@@ -374,8 +374,9 @@ static const char *bestfit_index_check(const struct heap *h, const struct heap_t
     const char *broken = classes_check(h);
     struct heap_tally entered = {0};
     for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
-        broken = c < CLASS_OCTAVE_FIRST ? list_check(h, node_of_head(c), c, all->blocks, &entered)
-                                        : tree_check(h, c, all->blocks, &entered);
+        broken = c < CLASS_OCTAVE_FIRST
+                     ? list_check(h, (uint32_t)node_of_head(c), c, all->blocks, &entered)
+                     : tree_check(h, c, all->blocks, &entered);
     }
     if (broken == NULL && !tally_equal(&entered, all)) {
         broken = "a free block is in no list or tree";
@@ -389,6 +390,8 @@ static const struct heap_index_ops bestfit_index_ops = {
     .format = classes_format,
     .insert = bestfit_insert,
     .remove = bestfit_remove,
+    .has_equal = list_has_equal,
+    .take_equal = list_take_equal,
     .take = bestfit_take,
     .largest = bestfit_index_largest,
     .check = bestfit_index_check,

@@ -89,7 +89,7 @@ static inline bool heap_add_region(const struct heap_index_ops *ix, struct heap 
         return (struct alloc *)heap_init(&NAME##_index_ops, pool, bytes);                          \
     }                                                                                              \
     static void *NAME##_alloc(struct alloc *a, size_t bytes) {                                     \
-        return heap_alloc_aligned(&NAME##_index_ops, (struct heap *)a, bytes, ALLOC_ALIGN);        \
+        return heap_alloc(&NAME##_index_ops, (struct heap *)a, bytes);                             \
     }                                                                                              \
     static void *NAME##_alloc_aligned(struct alloc *a, size_t bytes, size_t align) {               \
         return heap_alloc_aligned(&NAME##_index_ops, (struct heap *)a, bytes, align);              \

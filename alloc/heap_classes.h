@@ -83,32 +83,36 @@ HEAP_HOT const struct heap_classes *heap_classes_const(const struct heap *h) {
     return (const struct heap_classes *)h;
 }
 
-HEAP_HOT uint32_t class_slot(uint32_t class) {
-    return (uint32_t)offsetof(struct heap_classes, head) + 4 * class;
+HEAP_HOT size_t class_slot(size_t class) {
+    return offsetof(struct heap_classes, head) + 4 * class;
 }
 
-HEAP_HOT void class_mark_exact(struct heap *h, uint32_t class) {
+HEAP_HOT void class_mark_exact(struct heap *h, size_t class) {
     heap_classes(h)->map[0] |= 1u << class;
 }
 
 /* Clears the bit of an exact class if it is now empty. Without a branch: nothing foresees the end
  * of a list. */
-HEAP_HOT void class_clear_exact(struct heap *h, uint32_t class, bool is_empty) {
+HEAP_HOT void class_clear_exact(struct heap *h, size_t class, bool is_empty) {
     heap_classes(h)->map[0] &= ~((uint32_t)is_empty << class);
 }
 
-HEAP_HOT void class_mark_octave(struct heap *h, uint32_t class) {
+HEAP_HOT void class_mark_octave(struct heap *h, size_t class) {
     struct heap_classes *classes = heap_classes(h);
     classes->map[class >> 5] |= 1u << (class & 31);
     classes->summary |= 1u << (class >> 5);
 }
 
-HEAP_HOT void class_clear(struct heap *h, uint32_t class) {
+/* ~(1 << bit % 32) */
+HEAP_HOT uint32_t word_without(size_t bit) {
+    return ~1u << (bit & 31) | ~1u >> (-bit & 31);
+}
+
+HEAP_HOT void class_clear(struct heap *h, size_t class) {
     struct heap_classes *classes = heap_classes(h);
-    uint32_t word = classes->map[class >> 5] & ~(1u << (class & 31));
-    classes->map[class >> 5] = word;
-    if (word == 0) {
-        classes->summary &= ~(1u << (class >> 5));
+    classes->map[class >> 5] &= word_without(class);
+    if (classes->map[class >> 5] == 0) {
+        classes->summary &= word_without(class >> 5);
     }
 }
 
@@ -136,7 +140,7 @@ static inline uint32_t class_last(const struct heap *h) {
 }
 
 static inline uint32_t classes_first(uint32_t count) {
-    return heap_first_after(class_slot(count));
+    return heap_first_after((uint32_t)class_slot(count));
 }
 
 /* Of the control structure with as few heads as the largest block needs that then still fits. */
@@ -146,7 +150,7 @@ static inline uint32_t classes_bytes(uint32_t end) {
                                        class_of(end - classes_first(count - 1)) < count - 1)) {
         count--;
     }
-    return class_slot(count);
+    return (uint32_t)class_slot(count);
 }
 
 static inline void classes_format(struct heap *h) {
@@ -155,7 +159,7 @@ static inline void classes_format(struct heap *h) {
     for (uint32_t w = 0; w < CLASS_WORDS; w++) {
         classes->map[w] = 0;
     }
-    for (uint32_t slot = class_slot(0); slot < h->first; slot += 4) {
+    for (size_t slot = class_slot(0); slot < h->first; slot += 4) {
         heap_set(h, slot, CLASS_NODE_NONE);
     }
 }
@@ -163,7 +167,7 @@ static inline void classes_format(struct heap *h) {
 /* The bits that word w of the map must have: those of classes with a head. */
 static inline uint32_t classes_word(const struct heap *h, uint32_t w) {
     uint32_t word = 0;
-    uint32_t slot = class_slot(32 * w);
+    size_t slot = class_slot(32 * w);
     for (uint32_t bit = 0; bit < 32 && slot < h->first; bit++, slot += 4) {
         word |= (uint32_t)(heap_get(h, slot) != CLASS_NODE_NONE) << bit;
     }

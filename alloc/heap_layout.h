@@ -90,10 +90,15 @@ struct heap_index_ops {
     void (*format)(struct heap *h);
 
     /* Enters the free block b; its header and footer are written. */
-    void (*insert)(struct heap *h, uint32_t b, uint32_t bytes);
+    void (*insert)(struct heap *h, size_t b, uint32_t bytes);
 
     /* Takes the free block b out. */
-    void (*remove)(struct heap *h, uint32_t b, uint32_t bytes);
+    void (*remove)(struct heap *h, size_t b, uint32_t bytes);
+
+    /* Whether there is a block of exactly `bytes`, those of a small request, and takes it out: the
+     * one that take() would find. */
+    bool (*has_equal)(const struct heap *h, uint32_t bytes);
+    uint32_t (*take_equal)(struct heap *h, uint32_t bytes);
 
     /* Takes out a block of at least `bytes`, a multiple of 8, if one can be found. */
     struct heap_found (*take)(struct heap *h, uint32_t bytes);
@@ -111,20 +116,22 @@ struct heap_word {
     uint32_t value;
 } __attribute__((may_alias));
 
-/* The word `field` bytes from an offset; the compiler folds a constant field into the access. */
-HEAP_HOT uint32_t heap_get_at(const struct heap *h, uint32_t offset, ptrdiff_t field) {
+/* The word `field` bytes from an offset. An offset is a size_t where it is used at once, so that
+ * nothing needs to widen it, and a uint32_t where it is kept; the compiler folds a constant field
+ * into the access. */
+HEAP_HOT uint32_t heap_get_at(const struct heap *h, size_t offset, ptrdiff_t field) {
     return ((const struct heap_word *)((const unsigned char *)h + offset + field))->value;
 }
 
-HEAP_HOT void heap_set_at(struct heap *h, uint32_t offset, ptrdiff_t field, uint32_t value) {
+HEAP_HOT void heap_set_at(struct heap *h, size_t offset, ptrdiff_t field, uint32_t value) {
     ((struct heap_word *)((unsigned char *)h + offset + field))->value = value;
 }
 
-HEAP_HOT uint32_t heap_get(const struct heap *h, uint32_t offset) {
+HEAP_HOT uint32_t heap_get(const struct heap *h, size_t offset) {
     return heap_get_at(h, offset, 0);
 }
 
-HEAP_HOT void heap_set(struct heap *h, uint32_t offset, uint32_t value) {
+HEAP_HOT void heap_set(struct heap *h, size_t offset, uint32_t value) {
     heap_set_at(h, offset, 0, value);
 }
 
@@ -132,22 +139,22 @@ HEAP_HOT uint32_t block_size(uint32_t header) {
     return header & ~(uint32_t)HEAP_FLAGS;
 }
 
-HEAP_HOT void *block_payload(struct heap *h, uint32_t b) {
+HEAP_HOT void *block_payload(struct heap *h, size_t b) {
     return (unsigned char *)h + b + HEAP_HEADER_BYTES;
 }
 
 /* Writes header and footer of the free block b. */
-HEAP_HOT void block_mark_free(struct heap *h, uint32_t b, uint32_t bytes) {
+HEAP_HOT void block_mark_free(struct heap *h, size_t b, size_t bytes) {
     ALLOC_ASSERT(b % 8 == 4 && b >= h->first);
     ALLOC_ASSERT(bytes % 8 == 0 && bytes >= HEAP_BLOCK_MIN);
-    heap_set(h, b, bytes | HEAP_FREE);
-    heap_set_at(h, b + bytes, -4, bytes);
+    heap_set(h, b, (uint32_t)bytes | HEAP_FREE);
+    heap_set_at(h, b + bytes, -4, (uint32_t)bytes);
 }
 
 /* The size of the block for a request: 1..12 -> 16, 13..20 -> 24, 21..28 -> 32. */
 HEAP_HOT uint32_t request_block_bytes(uint32_t request) {
-    uint32_t bytes = (request + HEAP_HEADER_BYTES + 7) & ~(uint32_t)HEAP_FLAGS;
-    return bytes < HEAP_BLOCK_MIN ? HEAP_BLOCK_MIN : bytes;
+    uint32_t granules = (request + HEAP_HEADER_BYTES - 1) / 8;
+    return 8 * (granules == 0 ? 1 : granules) + 8;
 }
 
 /* Offset of the first block behind a control structure of that many bytes. */
@@ -175,7 +182,7 @@ HEAP_HOT uint32_t block_overhead(uint32_t header) {
 }
 
 /* The alignment a live block was asked to have: ALLOC_ALIGN, or what its last word says. */
-static inline uint32_t block_align(const struct heap *h, uint32_t b) {
+static inline uint32_t block_align(const struct heap *h, size_t b) {
     uint32_t header = heap_get(h, b);
     return (header & HEAP_ALIGNED) != 0 ? heap_get(h, b + block_size(header) - 4) : ALLOC_ALIGN;
 }
@@ -185,11 +192,11 @@ static inline uint32_t block_align(const struct heap *h, uint32_t b) {
 #define HEAP_NODE(b) ((b) + 1u)
 enum { HEAP_NODE_FIELD = -1 };
 
-HEAP_HOT uint32_t node_block(uint32_t node) {
-    return node - HEAP_NODE(0);
+HEAP_HOT uint32_t node_block(size_t node) {
+    return (uint32_t)node - HEAP_NODE(0);
 }
 
-HEAP_HOT uint32_t node_bytes(const struct heap *h, uint32_t node) {
+HEAP_HOT uint32_t node_bytes(const struct heap *h, size_t node) {
     return block_size(heap_get_at(h, node, HEAP_NODE_FIELD));
 }
 

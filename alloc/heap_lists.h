@@ -18,33 +18,33 @@ enum {
     LIST_PREV = 8, /* and the one backwards */
 };
 
-HEAP_HOT uint32_t node_next(const struct heap *h, uint32_t node) {
+HEAP_HOT uint32_t node_next(const struct heap *h, size_t node) {
     return heap_get_at(h, node, HEAP_NODE_FIELD + LIST_NEXT);
 }
 
 /* The node whose `next` is the head of the class. */
-HEAP_HOT uint32_t node_of_head(uint32_t class) {
+HEAP_HOT size_t node_of_head(size_t class) {
     return HEAP_NODE(class_slot(class) - LIST_NEXT);
 }
 
-HEAP_HOT void node_link(struct heap *h, uint32_t prev, uint32_t next) {
-    heap_set_at(h, prev, HEAP_NODE_FIELD + LIST_NEXT, next);
-    heap_set_at(h, next, HEAP_NODE_FIELD + LIST_PREV, prev);
+HEAP_HOT void node_link(struct heap *h, size_t prev, size_t next) {
+    heap_set_at(h, prev, HEAP_NODE_FIELD + LIST_NEXT, (uint32_t)next);
+    heap_set_at(h, next, HEAP_NODE_FIELD + LIST_PREV, (uint32_t)prev);
 }
 
-HEAP_HOT void list_push(struct heap *h, uint32_t class, uint32_t b) {
-    uint32_t head = node_of_head(class);
-    uint32_t next = node_next(h, head);
+HEAP_HOT void list_push(struct heap *h, size_t class, size_t b) {
+    size_t head = node_of_head(class);
+    size_t next = node_next(h, head);
     node_link(h, HEAP_NODE(b), next);
     node_link(h, head, HEAP_NODE(b));
 }
 
 /* Takes block b out of its list, whichever that is: when b was alone, the link backwards leads to
  * the head and so tells the class. */
-HEAP_HOT void list_remove(struct heap *h, uint32_t b, uint32_t bytes) {
+HEAP_HOT void list_remove(struct heap *h, size_t b, uint32_t bytes) {
     (void)bytes;
-    uint32_t next = heap_get_at(h, b, LIST_NEXT);
-    uint32_t prev = heap_get_at(h, b, LIST_PREV);
+    size_t next = heap_get_at(h, b, LIST_NEXT);
+    size_t prev = heap_get_at(h, b, LIST_PREV);
     node_link(h, prev, next);
     if (next == CLASS_NODE_NONE && prev < h->first) {
         class_clear(h, (prev - node_of_head(0)) / 4);
@@ -52,57 +52,60 @@ HEAP_HOT void list_remove(struct heap *h, uint32_t b, uint32_t bytes) {
 }
 
 /* The first block of the class, which is not empty. */
-HEAP_HOT uint32_t list_first(const struct heap *h, uint32_t class) {
+HEAP_HOT uint32_t list_first(const struct heap *h, size_t class) {
     return node_block(node_next(h, node_of_head(class)));
 }
 
 /* Takes the first block of the class out; whether the list is then empty. */
-HEAP_HOT bool list_pop(struct heap *h, uint32_t class) {
-    uint32_t head = node_of_head(class);
-    uint32_t next = node_next(h, node_next(h, head));
+HEAP_HOT bool list_pop(struct heap *h, size_t class) {
+    size_t head = node_of_head(class);
+    size_t next = node_next(h, node_next(h, head));
     node_link(h, head, next);
     return next == CLASS_NODE_NONE;
 }
 
 /* ---- exact classes ---- */
 
-HEAP_HOT void list_insert_exact(struct heap *h, uint32_t b, uint32_t bytes) {
+HEAP_HOT void list_insert_exact(struct heap *h, size_t b, uint32_t bytes) {
     uint32_t class = class_of_exact(bytes);
     list_push(h, class, b);
     class_mark_exact(h, class);
 }
 
-/* Takes out the first block of the lowest exact class that holds `bytes`, and says its size: no
- * header needs to be read for that. */
-HEAP_HOT struct heap_found list_take_exact(struct heap *h, uint32_t bytes) {
-    uint32_t class = class_of_exact(bytes);
-    uint32_t word = heap_classes(h)->map[0] >> class;
-    if ((word & 1) == 0) {
-        if (word == 0) {
-            return HEAP_FOUND_NONE;
-        }
-        uint32_t further = (uint32_t)__builtin_ctz(word);
-        class += further;
-        bytes += 8 * further;
-    }
+/* Takes out the first block of an exact class of blocks of `bytes`, which is not empty. */
+HEAP_HOT struct heap_found list_take_first(struct heap *h, size_t class, uint32_t bytes) {
     struct heap_found found = {.b = list_first(h, class), .bytes = bytes};
     class_clear_exact(h, class, list_pop(h, class));
     return found;
 }
 
-/* ---- classes of an octave ---- */
-
-HEAP_HOT void list_insert_octave(struct heap *h, uint32_t b, uint32_t bytes) {
-    uint32_t class = class_of_octave(bytes);
-    list_push(h, class, b);
-    class_mark_octave(h, class);
+HEAP_HOT bool list_has_equal(const struct heap *h, uint32_t bytes) {
+    return (heap_classes_const(h)->map[0] >> class_of_exact(bytes) & 1) != 0;
 }
+
+HEAP_HOT uint32_t list_take_equal(struct heap *h, uint32_t bytes) {
+    return list_take_first(h, class_of_exact(bytes), bytes).b;
+}
+
+/* Takes out the first block of the lowest exact class that holds `bytes`, and says its size: no
+ * header needs to be read for that. */
+HEAP_HOT struct heap_found list_take_exact(struct heap *h, uint32_t bytes) {
+    size_t class = class_of_exact(bytes);
+    uint32_t word = heap_classes(h)->map[0] >> class;
+    if (word == 0) {
+        return HEAP_FOUND_NONE;
+    }
+    uint32_t further = (uint32_t)__builtin_ctz(word);
+    return list_take_first(h, class + further, bytes + 8 * further);
+}
+
+/* ---- check ---- */
 
 /* Whether the list behind the node `prev` holds only free blocks of the class, at most `limit` with
  * those already listed. */
 static inline const char *list_check(const struct heap *h, uint32_t prev, uint32_t class,
                                      uint32_t limit, struct heap_tally *listed) {
-    uint32_t node = node_next(h, prev);
+    size_t node = node_next(h, prev);
     while (node != CLASS_NODE_NONE) {
         uint32_t b = node_block(node);
         if (!block_seems_free(h, b) || class_of(node_bytes(h, node)) != class) {
@@ -115,7 +118,7 @@ static inline const char *list_check(const struct heap *h, uint32_t prev, uint32
             return "lists hold more blocks than are free";
         }
         tally_add(listed, b);
-        prev = node;
+        prev = (uint32_t)node;
         node = node_next(h, node);
     }
     return NULL;

@@ -16,25 +16,30 @@
 
 /* ---- verbs on blocks ---- */
 
-/* Turns [b, b + bytes), which no index knows and whose neighbour before is live, into free memory,
- * joined with what is free behind. */
-static inline void block_give(const struct heap_index_ops *ix, struct heap *h, uint32_t b,
-                              uint32_t bytes) {
-    uint32_t behind = b + bytes;
-    if (behind == h->top) {
-        heap_set(h, b, HEAP_FREE);
-        h->top = b;
-        return;
-    }
-    uint32_t header = heap_get(h, behind);
+/* Turns [b, behind), which no index knows and whose neighbour before is live, into free memory,
+ * joined with what is free behind: the block with that header, or the wilderness, whose header says
+ * free and of size 0. */
+HEAP_HOT void block_join(const struct heap_index_ops *ix, struct heap *h, size_t b, size_t behind,
+                         uint32_t header) {
     if ((header & HEAP_FREE) != 0) {
+        if (header == HEAP_FREE) {
+            heap_set(h, b, HEAP_FREE);
+            h->top = (uint32_t)b;
+            return;
+        }
         ix->remove(h, behind, block_size(header));
-        bytes += block_size(header);
+        behind += block_size(header);
     } else {
         heap_set(h, behind, header | HEAP_PREV_FREE);
     }
-    block_mark_free(h, b, bytes);
-    ix->insert(h, b, bytes);
+    block_mark_free(h, b, behind - b);
+    ix->insert(h, b, (uint32_t)(behind - b));
+}
+
+/* The same for [b, b + bytes). */
+static inline void block_give(const struct heap_index_ops *ix, struct heap *h, size_t b,
+                              uint32_t bytes) {
+    block_join(ix, h, b, b + bytes, heap_get(h, b + bytes));
 }
 
 /* Makes the first `need` bytes of the unindexed free block b live, with the given flags, and gives
@@ -62,7 +67,7 @@ HEAP_HOT void block_carve(struct heap *h, uint32_t b, uint32_t need, uint32_t fl
 }
 
 /* Cuts the live block b down to `need`, if the tail can be given back. */
-static inline void block_trim(const struct heap_index_ops *ix, struct heap *h, uint32_t b,
+static inline void block_trim(const struct heap_index_ops *ix, struct heap *h, size_t b,
                               uint32_t need) {
     uint32_t header = heap_get(h, b);
     uint32_t bytes = block_size(header);
@@ -85,7 +90,7 @@ HEAP_HOT uint32_t block_gap(const struct heap *h, uint32_t b, uint32_t align) {
 }
 
 /* Writes down the alignment of the live block b, if it is more than every block's. */
-static inline void block_note_align(struct heap *h, uint32_t b, uint32_t align) {
+static inline void block_note_align(struct heap *h, size_t b, uint32_t align) {
     uint32_t header = heap_get(h, b);
     if ((header & HEAP_ALIGNED) != 0) {
         heap_set(h, b + block_size(header) - 4, align);
@@ -131,7 +136,34 @@ HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_
     return block_payload(h, b);
 }
 
+/* Makes the whole unindexed free block b live. What is around it is live. */
+HEAP_HOT void *block_fill(struct heap *h, size_t b, uint32_t bytes) {
+    size_t behind = b + bytes;
+    heap_set(h, b, bytes);
+    heap_set(h, behind, heap_get(h, behind) & ~(uint32_t)HEAP_PREV_FREE);
+    return (unsigned char *)h + b + HEAP_HEADER_BYTES;
+}
+
+/* heap_place() without an alignment. A small request is mostly served by a block of just its size:
+ * that way asks nothing further. */
+HEAP_HOT void *heap_place_plain(const struct heap_index_ops *ix, struct heap *h, size_t request) {
+    if (!request_is_small(request)) {
+        return heap_place(ix, h, request, ALLOC_ALIGN);
+    }
+    uint32_t need = request_block_bytes((uint32_t)request);
+    return ix->has_equal(h, need) ? block_fill(h, ix->take_equal(h, need), need)
+                                  : heap_place(ix, h, request, ALLOC_ALIGN);
+}
+
 /* The pool first, then its regions in address order. */
+HEAP_HOT void *heap_alloc(const struct heap_index_ops *ix, struct heap *h, size_t request) {
+    void *payload;
+    do {
+        payload = heap_place_plain(ix, h, request);
+    } while (__builtin_expect(payload == NULL, 0) && (h = heap_next(h)) != NULL);
+    return payload;
+}
+
 HEAP_HOT void *heap_alloc_aligned(const struct heap_index_ops *ix, struct heap *h, size_t request,
                                   size_t align) {
     if (align == 0 || (align & (align - 1)) != 0 || align > HEAP_ALIGN_MAX) {
@@ -146,39 +178,59 @@ HEAP_HOT void *heap_alloc_aligned(const struct heap_index_ops *ix, struct heap *
 
 /* ---- free ---- */
 
+/* Of any pointer. */
+HEAP_HOT size_t payload_distance(const struct heap *h, const void *p) {
+    return (uintptr_t)p - (uintptr_t)h;
+}
+
 HEAP_HOT uint32_t payload_block(const struct heap *h, const void *p) {
-    return (uint32_t)((uintptr_t)p - (uintptr_t)h) - HEAP_HEADER_BYTES;
+    return (uint32_t)payload_distance(h, p) - HEAP_HEADER_BYTES;
 }
 
 /* Whether p could be the payload of a block: 8-aligned, at or behind the first payload and before
  * the wilderness. */
 HEAP_HOT bool heap_reaches(const struct heap *h, const void *p) {
-    uintptr_t offset = (uintptr_t)p - (uintptr_t)h;
+    size_t offset = payload_distance(h, p);
     return offset > h->first && offset - HEAP_HEADER_BYTES < h->top &&
            (uintptr_t)p % ALLOC_ALIGN == 0;
 }
 
-/* Whether the block b, which the heap reaches, is live, and its neighbours confirm it. A header is
- * compared with sizes as it is: its flags add less than the 8 bytes that sizes differ by. */
-HEAP_HOT bool block_is_live(const struct heap *h, uint32_t b) {
-    uint32_t room = h->top - b;
+/* Whether the block b, `room` bytes before the wilderness, is live, and its neighbours confirm it.
+ * A header is compared with sizes as it is: its flags add less than the 8 bytes that sizes differ
+ * by. Two cases need no question: of a block that ends at top the word there, HEAP_FREE, passes for
+ * a header behind; and a footer of 0 leads back to b, which is not free. */
+HEAP_HOT bool block_is_confirmed(const struct heap *h, size_t b, size_t room) {
     uint32_t header = heap_get(h, b);
-    uint32_t bytes = block_size(header);
-    if ((header & HEAP_FREE) != 0 || header - HEAP_BLOCK_MIN >= room - (HEAP_BLOCK_MIN - 8)) {
+    size_t bytes = block_size(header);
+    room -= HEAP_BLOCK_MIN - 8;
+    if ((header & HEAP_FREE) != 0 || header - HEAP_BLOCK_MIN >= room) {
         return false;
     }
-    if (bytes != room) {
-        uint32_t header_behind = heap_get(h, b + bytes);
-        if ((header_behind & HEAP_PREV_FREE) != 0 ||
-            header_behind - HEAP_BLOCK_MIN >= room - bytes - (HEAP_BLOCK_MIN - 8)) {
-            return false;
-        }
+    uint32_t header_behind = heap_get(h, b + bytes);
+    if ((header_behind & HEAP_PREV_FREE) != 0 || header_behind - HEAP_BLOCK_MIN >= room - bytes) {
+        return false;
     }
     if ((header & HEAP_PREV_FREE) == 0) {
         return true;
     }
-    uint32_t before = block_size(heap_get_at(h, b, -4));
-    return before != 0 && before <= b - h->first && heap_get(h, b - before) == (before | HEAP_FREE);
+    size_t before = block_size(heap_get_at(h, b, -4));
+    return before <= b - h->first && heap_get(h, b - before) == ((uint32_t)before | HEAP_FREE);
+}
+
+/* The same of a block that the heap reaches. */
+HEAP_HOT bool block_is_live(const struct heap *h, size_t b) {
+    return block_is_confirmed(h, b, h->top - b);
+}
+
+/* Whether p, which may be any pointer, is the payload of a live block of this heap. The word at top
+ * may be read, and is no live header. */
+HEAP_HOT bool payload_is_live(const struct heap *h, const void *p) {
+    size_t b = payload_distance(h, p) - HEAP_HEADER_BYTES;
+    size_t room;
+    if ((uintptr_t)p % ALLOC_ALIGN != 0 || b + HEAP_HEADER_BYTES <= h->first) {
+        return false;
+    }
+    return !__builtin_sub_overflow(h->top, b, &room) && block_is_confirmed(h, b, room);
 }
 
 /* The heap, of pool and regions, that p points into, or NULL. */
@@ -189,10 +241,20 @@ static inline struct heap *heap_of(const struct heap *h, const void *p) {
     return (struct heap *)(uintptr_t)h;
 }
 
+/* The region's heap whose live block p is, or NULL. */
+HEAP_COLD struct heap *heap_of_live_beyond(const struct heap *h, const void *p) {
+    do {
+        h = heap_next(h);
+    } while (h != NULL && !payload_is_live(h, p));
+    return (struct heap *)(uintptr_t)h;
+}
+
 /* The heap whose live block p is, or NULL. */
-static inline struct heap *heap_of_live(const struct heap *a, const void *p) {
-    struct heap *h = heap_of(a, p);
-    return h != NULL && block_is_live(h, payload_block(h, p)) ? h : NULL;
+HEAP_HOT struct heap *heap_of_live(const struct heap *a, const void *p) {
+    if (__builtin_expect(!payload_is_live(a, p), 0)) {
+        return heap_of_live_beyond(a, p);
+    }
+    return (struct heap *)(uintptr_t)a;
 }
 
 /* Frees what is no live block of the pool itself: NULL, a block of a region, or misuse. */
@@ -212,28 +274,30 @@ HEAP_COLD enum alloc_status heap_free_beyond(const struct heap_index_ops *ix, co
 }
 
 HEAP_HOT enum alloc_status heap_free(const struct heap_index_ops *ix, struct heap *h, void *p) {
-    uint32_t b = payload_block(h, p);
-    if (__builtin_expect(!heap_reaches(h, p) || !block_is_live(h, b), 0)) {
+    size_t b = payload_distance(h, p) - HEAP_HEADER_BYTES;
+    if (__builtin_expect(!payload_is_live(h, p), 0)) {
         return heap_free_beyond(ix, h, p);
     }
     uint32_t header = heap_get(h, b);
-    uint32_t bytes = block_size(header);
+    size_t behind = b + block_size(header);
+    uint32_t header_behind = heap_get(h, behind);
     if ((header & HEAP_PREV_FREE) != 0) {
         uint32_t before = block_size(heap_get_at(h, b, -4));
         heap_set(h, b, header | HEAP_FREE);
         b -= before;
-        bytes += before;
         ix->remove(h, b, before);
     }
-    block_give(ix, h, b, bytes);
+    /* Before is done with: else compilers keep the address of b beside its offset from here on. */
+    __asm__("" : "+r"(b));
+    block_join(ix, h, b, behind, header_behind);
     return ALLOC_OK;
 }
 
 /* ---- realloc ---- */
 
 /* Free bytes behind the live block b of `bytes`. */
-static inline uint32_t block_room_behind(const struct heap *h, uint32_t b, uint32_t bytes) {
-    uint32_t behind = b + bytes;
+static inline uint32_t block_room_behind(const struct heap *h, size_t b, uint32_t bytes) {
+    size_t behind = b + bytes;
     if (behind == h->top) {
         return h->end - h->top;
     }
@@ -242,12 +306,12 @@ static inline uint32_t block_room_behind(const struct heap *h, uint32_t b, uint3
 }
 
 /* Adds the `room` free bytes behind to the live block b: it then ends where they ended. */
-static inline void block_absorb_behind(const struct heap_index_ops *ix, struct heap *h, uint32_t b,
+static inline void block_absorb_behind(const struct heap_index_ops *ix, struct heap *h, size_t b,
                                        uint32_t bytes, uint32_t room) {
-    uint32_t behind = b + bytes;
-    uint32_t end = behind + room;
+    size_t behind = b + bytes;
+    size_t end = behind + room;
     if (behind == h->top) {
-        h->top = end;
+        h->top = (uint32_t)end;
         heap_set(h, end, HEAP_FREE);
     } else if (room != 0) {
         ix->remove(h, behind, room);
@@ -258,11 +322,11 @@ static inline void block_absorb_behind(const struct heap_index_ops *ix, struct h
 
 /* Slides the live block b into the free block before it: the payload moves down. Aligned blocks
  * stay, their new address would rarely keep the alignment. Returns the new start. */
-static inline uint32_t block_absorb_before(const struct heap_index_ops *ix, struct heap *h,
-                                           uint32_t b) {
+static inline size_t block_absorb_before(const struct heap_index_ops *ix, struct heap *h,
+                                         size_t b) {
     uint32_t header = heap_get(h, b);
     uint32_t before = heap_get_at(h, b, -4);
-    uint32_t to = b - before;
+    size_t to = b - before;
     ix->remove(h, to, before);
     heap_set(h, b, header | HEAP_FREE);
     memmove(block_payload(h, to), block_payload(h, b), block_size(header) - HEAP_HEADER_BYTES);
@@ -272,7 +336,7 @@ static inline uint32_t block_absorb_before(const struct heap_index_ops *ix, stru
 
 /* The payload resized without a new block: in place, or moved down into the free block before. NULL
  * when there is no room. */
-static inline void *block_resize(const struct heap_index_ops *ix, struct heap *h, uint32_t b,
+static inline void *block_resize(const struct heap_index_ops *ix, struct heap *h, size_t b,
                                  size_t request) {
     if (request_is_hopeless(h, request)) {
         return NULL;
@@ -300,7 +364,7 @@ static inline void *block_resize(const struct heap_index_ops *ix, struct heap *h
 
 /* A new block with the contents of the live block b, which is freed; NULL leaves all as it was. */
 static inline void *block_move(const struct heap_index_ops *ix, struct heap *a, struct heap *h,
-                               uint32_t b, size_t request) {
+                               size_t b, size_t request) {
     struct alloc *pool = (struct alloc *)a;
     uint32_t header = heap_get(h, b);
     void *from = block_payload(h, b);
@@ -328,7 +392,7 @@ static inline void *heap_realloc(const struct heap_index_ops *ix, struct heap *a
     if (h == NULL) {
         return NULL;
     }
-    uint32_t b = payload_block(h, p);
+    size_t b = payload_distance(h, p) - HEAP_HEADER_BYTES;
     void *here = block_resize(ix, h, b, request);
     return here != NULL ? here : block_move(ix, a, h, b, request);
 }

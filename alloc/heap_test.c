@@ -39,7 +39,7 @@ START_TEST(test_control_structure_is_as_small_as_the_pool_allows) {
     for (uint32_t end = 28; end < 70000; end += 8) {
         uint32_t bytes = classes_bytes(end);
         uint32_t first = heap_first_after(bytes);
-        uint32_t heads = (bytes - class_slot(0)) / 4;
+        uint32_t heads = (bytes - (uint32_t)class_slot(0)) / 4;
         if (first + HEAP_BLOCK_MIN <= end) {
             EXPECT(class_of(end - first) < heads);
             EXPECT(heads == CLASS_FIRST + 1 ||

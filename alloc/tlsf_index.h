@@ -24,7 +24,7 @@ enum { TLSF_PROBES = 3 };
 
 /* The first of at most TLSF_PROBES blocks of the class that suffices, or 0. */
 HEAP_HOT uint32_t tlsf_probe(const struct heap *h, uint32_t class, uint32_t bytes) {
-    uint32_t node = node_next(h, node_of_head(class));
+    size_t node = node_next(h, node_of_head(class));
     for (uint32_t i = 0; i < TLSF_PROBES && node != CLASS_NODE_NONE; i++) {
         if (node_bytes(h, node) >= bytes) {
             return node_block(node);
@@ -61,12 +61,16 @@ HEAP_HOT struct heap_found tlsf_take(struct heap *h, uint32_t bytes) {
     return (struct heap_found){.b = b, .bytes = block_size(heap_get(h, b))};
 }
 
-HEAP_HOT void tlsf_insert(struct heap *h, uint32_t b, uint32_t bytes) {
+HEAP_HOT void tlsf_insert(struct heap *h, size_t b, uint32_t bytes) {
+    size_t class;
     if (class_is_exact(bytes)) {
-        list_insert_exact(h, b, bytes);
+        class = class_of_exact(bytes);
+        class_mark_exact(h, class);
     } else {
-        list_insert_octave(h, b, bytes);
+        class = class_of_octave(bytes);
+        class_mark_octave(h, class);
     }
+    list_push(h, class, b);
 }
 
 /* What take() would find in the highest class: smaller requests find no less. */
@@ -74,7 +78,7 @@ static uint32_t tlsf_index_largest(const struct heap *h) {
     uint32_t class = class_last(h);
     uint32_t largest = 0;
     if (class != CLASS_MAX) {
-        uint32_t node = node_next(h, node_of_head(class));
+        size_t node = node_next(h, node_of_head(class));
         for (uint32_t i = 0; i < TLSF_PROBES && node != CLASS_NODE_NONE; i++) {
             uint32_t bytes = node_bytes(h, node);
             largest = bytes > largest ? bytes : largest;
@@ -88,7 +92,7 @@ static const char *tlsf_index_check(const struct heap *h, const struct heap_tall
     const char *broken = classes_check(h);
     struct heap_tally listed = {0};
     for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
-        broken = list_check(h, node_of_head(c), c, all->blocks, &listed);
+        broken = list_check(h, (uint32_t)node_of_head(c), c, all->blocks, &listed);
     }
     if (broken == NULL && !tally_equal(&listed, all)) {
         broken = "a free block is in no list";
@@ -100,8 +104,9 @@ static const char *tlsf_index_check(const struct heap *h, const struct heap_tall
 #define TLSF_INDEX(OPS)                                                                            \
     {                                                                                              \
         .ops = &(OPS), .control_bytes = classes_bytes, .format = classes_format,                   \
-        .insert = tlsf_insert, .remove = list_remove, .take = tlsf_take,                           \
-        .largest = tlsf_index_largest, .check = tlsf_index_check,                                  \
+        .insert = tlsf_insert, .remove = list_remove, .has_equal = list_has_equal,                 \
+        .take_equal = list_take_equal, .take = tlsf_take, .largest = tlsf_index_largest,           \
+        .check = tlsf_index_check,                                                                 \
     }
 
 #endif

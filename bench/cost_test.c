@@ -4,7 +4,8 @@
  *
  * An allocator with planted slow operations shows that the right operation is named, for its steps
  * and its instructions; then no own allocator may take more steps than it promises, on every
- * architecture whose build is there. */
+ * architecture whose build is there; and tlsf no more instructions, in situations constructed for
+ * that. */
 #include "rows.h"
 #include "test_trace.h"
 
@@ -220,6 +221,66 @@ START_TEST(steps_are_bounded) {
 }
 END_TEST
 
+/* ---- tlsf's worst operations ---- */
+
+/* Each the last of its part; the frees behind it empty the heap again. What makes them worst: every
+ * free block is alone in its word of the class map, so that taking it clears a bit and the word's
+ * bit in the summary, and entering one sets both; three blocks of the right class are too small. */
+static const char worst_trace[] =
+    /* free: between two free neighbours */
+    "a 1 5000\na 2 2000\na 3 20000\na 4 1\nf 1\nf 3\nf 2\nf 4\n"
+    /* alloc: from the block of 30000, of which most is left */
+    "a 1 1040\na 2 1\na 3 1040\na 4 1\na 5 1040\na 6 1\na 7 30000\na 8 1\nf 1\nf 3\nf 5\n"
+    "f 7\na 1 1084\nf 1\nf 2\nf 4\nf 6\nf 8\n"
+    /* aligned: the same, with a gap before */
+    "a 1 7990\na 2 1\na 3 7990\na 4 1\na 5 7990\na 6 1\na 7 90000\na 8 1\nf 1\nf 3\nf 5\n"
+    "f 7\nm 1 4096 4000\nf 1\nf 2\nf 4\nf 6\nf 8\n"
+    /* realloc: a worst alloc and a worst free, as the block cannot grow where it is */
+    "a 1 5000\na 2 1\na 3 300\na 4 1\na 5 1040\na 6 1\na 7 1040\na 8 1\na 9 1040\n"
+    "a 10 1\na 11 80000\na 12 1\nf 1\nf 3\nf 5\nf 7\nf 9\nf 11\nr 2 1084\n";
+
+/* What tlsf promises on x86-64; on ARMv7, which has fewer registers, a fifth more. */
+static const uint64_t worst_instructions[COST_KINDS] = {
+    [COST_ALLOC] = 165, [COST_ALIGNED] = 260, [COST_REALLOC] = 345, [COST_FREE] = 140};
+
+/* A trace that takes more than the constructed worst would show that something was overlooked. */
+START_TEST(tlsf_is_bounded) {
+    char text[256];
+    size_t count;
+    if (arch_absent(_i)) {
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s/worst.txt", folder);
+    FILE *file = fopen(text, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert(fputs(worst_trace, file) >= 0);
+    ck_assert_int_eq(fclose(file), 0);
+    (void)snprintf(text, sizeof text,
+                   "-a tlsf -n 4000 -t %s/worst.txt,corpus/traces/cc1.hrt,gen:comb:1:4000,"
+                   "gen:uniform:2:4000,gen:powerlaw:3:4000,gen:ramp:4:4000,gen:knuth:5:4000",
+                   folder);
+    struct cost_row *rows = cost_rows_of(_i, text, &count);
+    ck_assert_uint_gt(count, 6);
+    for (size_t i = 0; i < count; i++) {
+        for (int kind = 0; kind < COST_KINDS; kind++) {
+            const struct row_cost *worst = &rows[0].call[kind];
+            uint64_t bound = _i == 0 ? worst_instructions[kind] : worst_instructions[kind] * 6 / 5;
+            ck_assert_uint_ge(worst->calls, 1);
+            ck_assert_msg(worst->max <= bound, "%s takes %llu instructions, expected at most %llu",
+                          cost_kind_names[kind], (unsigned long long)worst->max,
+                          (unsigned long long)bound);
+            /* What copying takes depends on the block. */
+            ck_assert_msg(
+                kind == COST_REALLOC || rows[i].call[kind].max <= worst->max,
+                "%s: %s of op %llu takes %llu instructions, the worst constructed %llu",
+                rows[i].trace, cost_kind_names[kind], (unsigned long long)rows[i].call[kind].max_op,
+                (unsigned long long)rows[i].call[kind].max, (unsigned long long)worst->max);
+        }
+    }
+    free(rows);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("cost");
     TCase *tcase = tcase_create("cost");
@@ -229,5 +290,6 @@ int main(void) {
     tcase_add_loop_test(tcase, planted_operations_are_named, 0, 1);
     tcase_add_loop_test(tcase, counts_repeat, 0, ARCHS);
     tcase_add_loop_test(tcase, steps_are_bounded, 0, ARCHS);
+    tcase_add_loop_test(tcase, tlsf_is_bounded, 0, ARCHS);
     return test_main(suite);
 }
