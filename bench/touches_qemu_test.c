@@ -110,7 +110,7 @@ static bool witness_absent(void) {
         why = "not the plain build";
     } else if (why == NULL &&
                system("command -v qemu-arm >/dev/null && test -f build/qemu_touches.so -a -x "
-                      "build/arm/heaprig && test -z \"$(find alloc trace bench -name '*.[ch]' ! "
+                      "build/arm/heaprig && test -z \"$(find alloc trace bench vm -name '*.[ch]' ! "
                       "-name '*_test.c' ! -name '*_plugin.c' -newer build/arm/heaprig)\"") != 0) {
         why = "needs qemu-arm and `make ARCH=arm`";
     }
