@@ -161,15 +161,27 @@ static __attribute__((noinline)) void run_access(struct mmu_model *model, unsign
 }
 
 void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t count) {
+    const struct mmu *mmu = &model->mmu;
+    const unsigned page_log2 = model->page_log2;
+    const uint8_t *map[GROUPS];
+    uint8_t *touched[GROUPS];
+    uint8_t wanted[GROUPS];
+    uint64_t hits = 0; /* of each group, in 16 bits */
+    _Static_assert(2 * TOUCHES_ROOM < 1 << 16, "they do not overflow");
     assert(count <= TOUCHES_ROOM);
-    _Static_assert(2 * TOUCHES_ROOM < 1 << 16, "hits of a group fit 16 bits");
-    uint64_t hits = 0; /* of each group */
+    for (unsigned group = 0; group < GROUPS; group++) {
+        map[group] = mmu->map[group >> 1] + (MMU_POOL_VA >> VM_PAGE_LOG);
+        touched[group] = model->touched[group & 1];
+        wanted[group] = mmu->wanted[group >> 1];
+    }
     for (size_t i = 0; i < count; i++) {
         uint32_t at = touches[i].offset;
         uint32_t bytes = touches[i].bytes & TOUCH_BYTES;
         unsigned group = touches[i].bytes >> 30;
-        if (__builtin_expect(at % (2 * WORD) + bytes <= 2 * WORD, 1)) {
-            hits += (uint64_t)words_access(model, group, at, words_of(at, bytes)) << 16 * group;
+        if (__builtin_expect(at % (2 * WORD) + bytes <= 2 * WORD, 1) &&
+            __builtin_expect((map[group][at >> VM_PAGE_LOG] & wanted[group]) != 0, 1)) {
+            touched[group][at >> page_log2] = 1;
+            hits += (uint64_t)words_of(at, bytes) << 16 * group;
         } else {
             run_access(model, group, at, bytes);
         }
