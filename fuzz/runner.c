@@ -269,12 +269,32 @@ static uint32_t bit_length(uint64_t x) {
     return x == 0 ? 0 : 64u - (uint32_t)__builtin_clzll(x);
 }
 
+/* What a heap without stats() shows to anybody: how many blocks live, and where. Without any
+ * feature libFuzzer would not begin on a plug-in that it cannot see into. */
+static void feature_note_places(struct runner *runner) {
+    uintptr_t lowest = UINTPTR_MAX, highest = 0;
+    uint32_t live = 0;
+    for (size_t slot = 0; slot < PROGRAM_SLOTS; slot++) {
+        if (runner->slots[slot] != NULL) {
+            uintptr_t offset = (uintptr_t)runner->slots[slot] - (uintptr_t)runner->pool;
+            lowest = offset < lowest ? offset : lowest;
+            highest = offset > highest ? offset : highest;
+            live++;
+        }
+    }
+    uint32_t span = live > 0 ? bit_length(highest - lowest) : 0;
+    runner->features[(bit_length(live) * 32 + span % 32) % 512] = 1;
+    runner->features[512 + live] = 1;
+    runner->features[768 + (live > 0 ? bit_length(lowest) : 0)] = 1;
+}
+
 /* Pairs of logarithms: live blocks by largest hole, holes by live blocks, audited pieces. */
 static void feature_note(struct runner *runner) {
     const struct alloc_ops *ops = runner->config.ops;
     struct alloc_stats stats = {0};
     memset(runner->features, 0, sizeof runner->features);
     if (ops->stats == NULL) {
+        feature_note_places(runner);
         return;
     }
     ops->stats(runner->heap, &stats);
