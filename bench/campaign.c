@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -159,6 +160,7 @@ static pid_t process_begin(struct state *state, unsigned number,
     pid_t id = fork();
     if (id == 0) {
         (void)setpgid(0, 0); /* Ctrl-C reaches the scheduler alone, which tells the others */
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
         child_adopt();
         work(state, number);
         _exit(0);
@@ -177,13 +179,17 @@ static void judge_work(struct state *state, unsigned number) {
     campaign_judge(state->campaign, &campaign_stop);
 }
 
-static bool pending_any(const struct campaign *campaign) {
+static size_t folder_count(const struct campaign *campaign, const char *name) {
     char path[FILES_PATH];
-    files_path(path, "%s/pending", campaign->folder);
+    files_path(path, "%s/%s", campaign->folder, name);
     struct files list = files_list(path);
-    bool any = list.count > 0;
+    size_t count = list.count;
     files_release(&list);
-    return any;
+    return count;
+}
+
+static size_t pending_count(const struct campaign *campaign) {
+    return folder_count(campaign, "pending");
 }
 
 static bool process_ended(pid_t *process) {
@@ -311,15 +317,6 @@ static void slice_end(struct state *state, unsigned number) {
 
 /* ---- what is shown ---- */
 
-static size_t crash_count(const struct campaign *campaign) {
-    char path[FILES_PATH];
-    files_path(path, "%s/crashes", campaign->folder);
-    struct files list = files_list(path);
-    size_t count = list.count;
-    files_release(&list);
-    return count;
-}
-
 static void duration_print(FILE *out, double seconds) {
     unsigned long s = seconds > 0 ? (unsigned long)seconds : 0;
     fprintf(out, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
@@ -361,7 +358,7 @@ static void progress_line(struct state *state) {
             fprintf(stderr, "  %s %s", place->slice->target, place->slice->flavour);
         }
     }
-    size_t crashes = crash_count(state->campaign);
+    size_t crashes = folder_count(state->campaign, "crashes");
     fprintf(stderr, "  %.1f k runs/s, %.2f M ops/s, %" PRIu64 " edges, %zu crash%s%s%s", runs / 1e3,
             ops / 1e6, edges_now(state), crashes, crashes == 1 ? "" : "es",
             state->disk_full ? ", NO ROOM ON DISK" : "", state->terminal ? "\033[K" : "\n");
@@ -405,7 +402,7 @@ static bool begin(struct state *state, struct problem *problem) {
             return false;
         }
     }
-    return slices_read(campaign, &state->slices, problem);
+    return slices_read(campaign, true, &state->slices, problem);
 }
 
 /* Coverage of what the campaign begins with. */
@@ -460,26 +457,39 @@ static unsigned look(struct state *state, bool more) {
     }
     waiting_say(state);
     (void)process_ended(&state->judge);
-    if (state->judge == 0 && campaign_stop == 0 && pending_any(state->campaign)) {
+    if (state->judge == 0 && campaign_stop == 0 && pending_count(state->campaign) > 0) {
         state->judge = process_begin(state, 0, judge_work);
     }
     return running;
 }
 
-/* What is left to be judged, as long as that may take. */
+/* What is left to be judged, as long as that may take. A judge takes what is pending when it
+ * begins, so there may have to be another; one that gets nowhere is the last. */
 static void judge_rest(struct state *state) {
     const struct timespec pause = {.tv_nsec = LOOK_NS};
-    campaign_stop = 0; /* another Ctrl-C ends this as well */
     double begin_at = clock_seconds();
-    if (state->judge == 0 && pending_any(state->campaign)) {
-        progress_say(state, "judging and shrinking what was found; Ctrl-C leaves it for later");
-        state->judge = process_begin(state, 0, judge_work);
-    }
-    while (state->judge != 0 && !process_ended(&state->judge)) {
-        if (campaign_stop != 0 || clock_seconds() - begin_at > JUDGE_LAST_SECONDS) {
-            (void)kill(state->judge, SIGTERM);
+    size_t before = SIZE_MAX, left;
+    campaign_stop = 0; /* another Ctrl-C ends this as well */
+    bool told = false;
+    while (campaign_stop == 0 && clock_seconds() - begin_at < JUDGE_LAST_SECONDS) {
+        if (state->judge == 0) {
+            left = pending_count(state->campaign);
+            if (left == 0 || left >= before) {
+                return;
+            }
+            before = left;
+            state->judge = process_begin(state, 0, judge_work);
+        }
+        if (!told) {
+            progress_say(state, "judging and shrinking what was found; Ctrl-C leaves it for later");
+            told = true;
         }
         (void)nanosleep(&pause, NULL);
+        (void)process_ended(&state->judge);
+    }
+    if (state->judge > 0) {
+        (void)kill(state->judge, SIGTERM);
+        (void)waitpid(state->judge, NULL, 0);
     }
 }
 
@@ -498,8 +508,12 @@ bool campaign_run(const struct campaign *campaign, bool *finished, struct proble
     state.begin = clock_seconds();
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGHUP, &action, NULL);
+    struct sigaction before;
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) { /* nohup */
+        (void)sigaction(SIGHUP, &action, NULL);
+    }
     measure_first(&state);
+    campaign_recheck(campaign);
     state.begin = clock_seconds();
     bool told = false;
     for (;;) {

@@ -116,6 +116,10 @@ const char *slice_seeds(const char *target, bool *programs, char path[FILES_PATH
  */
 void campaign_judge(const struct campaign *campaign, const volatile sig_atomic_t *end);
 
+/* Runs the first input of each finding again and notes whether it still does harm, since somebody
+ * may have mended the allocator between two sittings. */
+void campaign_recheck(const struct campaign *campaign);
+
 /* ---- campaign_report.c ---- */
 
 /* Writes report.md, report.json and the pictures from what is in the folder. *crashes is the number

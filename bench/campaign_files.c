@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -126,6 +127,15 @@ bool files_sha1_of(const char *path, char text[41]) {
     }
     file_bytes_release(&file);
     return fine;
+}
+
+int files_lock(const char *path) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(file);
+        file = -1;
+    }
+    return file;
 }
 
 void files_sync(const char *folder) {

@@ -43,6 +43,10 @@ bool files_sha1_of(const char *path, char text[41]);
 /* -1: not there. */
 int64_t files_size(const char *path);
 
+/* Locks a file or folder; closing the descriptor unlocks it. -1: another process holds it, or it
+ * cannot be opened. */
+int files_lock(const char *path);
+
 /* All of the file system that the folder is on is on the disk afterwards. */
 void files_sync(const char *folder);
 

@@ -209,9 +209,54 @@ static bool finding_make(const struct pending *p, const char *name, const char *
     if (ops == 0 && !finding->sound && !finding->hangs) {
         shrink_bytes(p, beside, path);
     }
+    if (p->end != NULL && *p->end) { /* shrunk in part: the next judge does it all */
+        files_remove(beside);
+        return false;
+    }
     files_path(path, "%s/said", beside);
     (void)rename(said, path);
     return finding_write(p, beside, name, ops, finding) && rename(beside, folder) == 0;
+}
+
+/* Notes in crash.json whether the finding's input no longer does harm. */
+static void gone_note(const struct campaign *campaign, const char *name, bool gone) {
+    char path[FILES_PATH];
+    files_path(path, "%s/crashes/%s/crash.json", campaign->folder, name);
+    json_t *json = json_load_file(path, 0, NULL);
+    if (json != NULL && json_is_true(json_object_get(json, "gone")) != gone) {
+        (void)json_object_set_new(json, "gone", json_boolean(gone));
+        char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+        (void)(text != NULL && files_write(path, text, strlen(text)));
+        free(text);
+    }
+    json_decref(json);
+}
+
+void campaign_recheck(const struct campaign *campaign) {
+    char folder[FILES_PATH], path[FILES_PATH], said[FILES_PATH];
+    files_path(folder, "%s/crashes", campaign->folder);
+    files_path(said, "%s/said", campaign->folder);
+    struct files list = files_list(folder);
+    for (size_t i = 0; i < list.count; i++) {
+        struct pending p = {.campaign = campaign, .end = &campaign_stop};
+        struct finding finding;
+        files_path(path, "%s/%s/crash.json", folder, list.names[i]);
+        json_t *json = json_load_file(path, 0, NULL);
+        const char *target = json_string_value(json_object_get(json, "target"));
+        const char *flavour = json_string_value(json_object_get(json, "flavour"));
+        p.flavour = flavour != NULL ? campaign_flavour(flavour) : NULL;
+        if (target != NULL && strlen(target) < sizeof p.target && p.flavour != NULL &&
+            json_is_true(json_object_get(json, "repeats"))) {
+            (void)snprintf(p.target, sizeof p.target, "%s", target);
+            files_path(p.path, "%s/%s/input", folder, list.names[i]);
+            if (again(&p, said, &finding)) {
+                gone_note(campaign, list.names[i], finding.sound);
+            }
+        }
+        json_decref(json);
+    }
+    (void)unlink(said);
+    files_release(&list);
 }
 
 /* Counts the input among those of its finding, which it may begin. True when it is no longer
@@ -238,6 +283,7 @@ static bool pending_judge(const struct pending *p, const char *said) {
     if (access(inputs, F_OK) != 0 && !finding_make(p, name, said, &finding)) {
         return false;
     }
+    gone_note(p->campaign, name, false);
     struct files list = files_list(inputs);
     size_t count = list.count;
     files_release(&list);

@@ -78,12 +78,13 @@ static bool line_read(const char *line, struct slice *slice) {
     return fields >= 13 && strchr(line, '\n') != NULL;
 }
 
-bool slices_read(const struct campaign *campaign, struct slices *slices, struct problem *problem) {
+bool slices_read(const struct campaign *campaign, bool mend, struct slices *slices,
+                 struct problem *problem) {
     char path[FILES_PATH], line[512];
     struct slice slice;
     *slices = (struct slices){0};
     log_path(campaign, path);
-    FILE *file = fopen(path, "r+");
+    FILE *file = fopen(path, mend ? "r+" : "r");
     if (file == NULL) {
         return errno == ENOENT || problem_set(problem, "%s: %s", path, strerror(errno));
     }
@@ -96,7 +97,7 @@ bool slices_read(const struct campaign *campaign, struct slices *slices, struct 
         whole = torn ? whole : ftell(file);
     }
     /* The next line must not continue a torn one. */
-    fine = (fine && ftruncate(fileno(file), whole) == 0) ||
+    fine = (fine && (!mend || ftruncate(fileno(file), whole) == 0)) ||
            problem_set(problem, "%s: cannot be read", path);
     (void)fclose(file);
     return fine;

@@ -2,8 +2,7 @@
  *
  * campaign_log.h - slices.tsv: a line for each slice, appended when it has ended
  *
- * A line is written at once, so a torn one can only be the last: it is not read, and the next one
- * begins anew.
+ * A line is written at once, so a torn one can only be the last: it is not read.
  */
 #ifndef HEAPRIG_CAMPAIGN_LOG_H
 #define HEAPRIG_CAMPAIGN_LOG_H
@@ -20,8 +19,10 @@ struct slices {
 bool slices_append(const struct campaign *campaign, struct slices *slices,
                    const struct slice *slice, struct problem *problem);
 
-/* Reads what is there; no file is an empty list. */
-bool slices_read(const struct campaign *campaign, struct slices *slices, struct problem *problem);
+/* Reads what is there; no file is an empty list. `mend`: cuts off a torn line, since this process
+ * is the one that appends. */
+bool slices_read(const struct campaign *campaign, bool mend, struct slices *slices,
+                 struct problem *problem);
 void slices_release(struct slices *slices);
 
 #endif

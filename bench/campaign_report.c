@@ -91,14 +91,23 @@ static struct total sum_total(const struct campaign *campaign, const struct slic
     return sum;
 }
 
+/* All that a report is made of. */
+struct report {
+    const struct campaign *campaign;
+    struct slices slices;
+    json_t *findings, *gone; /* arrays of crash.json */
+    char remark[512];
+};
+
 static double per_second(uint64_t count, double seconds) {
     return seconds > 0 ? (double)count / seconds : 0;
 }
 
 /* ---- findings ---- */
 
-/* An array of crash.json, each with the number of inputs. */
-static json_t *findings_read(const struct campaign *campaign) {
+/* An array of crash.json, each with the number of inputs: of findings that still happen, or of
+ * those that no longer do. */
+static json_t *findings_read(const struct campaign *campaign, bool gone) {
     char folder[FILES_PATH], path[FILES_PATH];
     json_t *findings = json_array();
     files_path(folder, "%s/crashes", campaign->folder);
@@ -113,7 +122,10 @@ static json_t *findings_read(const struct campaign *campaign) {
                                 "crash.json cannot be read");
         }
         (void)json_object_set_new(finding, "inputs", json_integer((json_int_t)inputs.count));
-        (void)json_array_append_new(findings, finding);
+        if (json_is_true(json_object_get(finding, "gone")) == gone) {
+            (void)json_array_append(findings, finding);
+        }
+        json_decref(finding);
         files_release(&inputs);
     }
     files_release(&list);
@@ -309,29 +321,42 @@ static size_t pending_count(const struct campaign *campaign) {
     return count;
 }
 
-static bool markdown_write(const struct campaign *campaign, const struct slices *slices,
-                           const json_t *findings, const char *remark, struct problem *problem) {
+static void gone_print(FILE *out, const json_t *gone) {
+    size_t i;
+    json_t *finding;
+    if (json_array_size(gone) > 0) {
+        fputs("\n## Findings that no longer happen\n\n", out);
+    }
+    json_array_foreach(gone, i, finding) {
+        fprintf(out, "- %s: %s (`crashes/%s`)\n", text_of(finding, "target"),
+                text_of(finding, "words"), text_of(finding, "name"));
+    }
+}
+
+static bool markdown_write(const struct report *report, struct problem *problem) {
+    const struct campaign *campaign = report->campaign;
     char path[FILES_PATH];
     struct result_file file;
     files_path(path, "%s/report.md", campaign->folder);
     if (!result_file_open(&file, path, problem)) {
         return false;
     }
-    summary_print(file.stream, campaign, slices, findings);
-    if (remark[0] != '\0') {
-        fprintf(file.stream, "Note: %s\n\n", remark);
+    summary_print(file.stream, campaign, &report->slices, report->findings);
+    if (report->remark[0] != '\0') {
+        fprintf(file.stream, "Note: %s\n\n", report->remark);
     }
     fputs("![coverage and corpus over time](growth.svg)\n\n![speed](speed.svg)\n\n", file.stream);
-    target_rows_print(file.stream, campaign, slices, findings);
-    notes_print(file.stream, slices);
-    if (json_array_size(findings) > 0) {
+    target_rows_print(file.stream, campaign, &report->slices, report->findings);
+    notes_print(file.stream, &report->slices);
+    if (json_array_size(report->findings) > 0) {
         fputs("\n## Findings\n", file.stream);
     }
     size_t i;
     json_t *finding;
-    json_array_foreach(findings, i, finding) {
+    json_array_foreach(report->findings, i, finding) {
         finding_print(file.stream, campaign, i + 1, finding);
     }
+    gone_print(file.stream, report->gone);
     size_t pending = pending_count(campaign);
     if (pending > 0) {
         fprintf(file.stream,
@@ -356,8 +381,9 @@ static json_t *total_json(const struct total *t) {
                      (json_int_t)t->restarts);
 }
 
-static bool json_write(const struct campaign *campaign, const struct slices *slices,
-                       json_t *findings, struct problem *problem) {
+static bool json_write(const struct report *all, struct problem *problem) {
+    const struct campaign *campaign = all->campaign;
+    const struct slices *slices = &all->slices;
     char path[FILES_PATH];
     struct result_file file;
     json_t *targets = json_array(), *engines = json_array();
@@ -376,7 +402,8 @@ static bool json_write(const struct campaign *campaign, const struct slices *sli
     (void)json_object_set_new(report, "all", total_json(&sum));
     (void)json_object_set_new(report, "targets", targets);
     (void)json_object_set_new(report, "engines", engines);
-    (void)json_object_set(report, "findings", findings);
+    (void)json_object_set(report, "findings", all->findings);
+    (void)json_object_set(report, "gone", all->gone);
     (void)json_object_set_new(report, "pending", json_integer((json_int_t)pending_count(campaign)));
     files_path(path, "%s/report.json", campaign->folder);
     bool fine = result_file_open(&file, path, problem);
@@ -433,23 +460,27 @@ static void outside_calls(const struct campaign *campaign, char *text, size_t ro
 }
 
 bool campaign_report(const struct campaign *campaign, size_t *crashes, struct problem *problem) {
-    struct slices slices;
-    char remark[512], reserve[FILES_PATH];
+    struct report report = {.campaign = campaign};
+    char reserve[FILES_PATH];
     *crashes = 0;
-    if (!slices_read(campaign, &slices, problem)) {
+    if (!slices_read(campaign, false, &report.slices, problem)) {
         return false;
     }
-    files_path(reserve, "%s/reserve", campaign->folder); /* a full disk has room for a report */
-    (void)unlink(reserve);
-    json_t *findings = findings_read(campaign);
-    *crashes = json_array_size(findings);
-    outside_calls(campaign, remark, sizeof remark);
-    bool fine = markdown_write(campaign, &slices, findings, remark, problem) &&
-                json_write(campaign, &slices, findings, problem);
+    report.findings = findings_read(campaign, false);
+    report.gone = findings_read(campaign, true);
+    *crashes = json_array_size(report.findings);
+    outside_calls(campaign, report.remark, sizeof report.remark);
+    bool fine = markdown_write(&report, problem) && json_write(&report, problem);
+    if (!fine) { /* a full disk has room for a report */
+        files_path(reserve, "%s/reserve", campaign->folder);
+        (void)unlink(reserve);
+        fine = markdown_write(&report, problem) && json_write(&report, problem);
+    }
     if (fine) {
         plot(campaign);
     }
-    json_decref(findings);
-    slices_release(&slices);
+    json_decref(report.findings);
+    json_decref(report.gone);
+    slices_release(&report.slices);
     return fine;
 }

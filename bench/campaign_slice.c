@@ -21,7 +21,9 @@
 enum {
     STARTS_MAX = 20,      /* of an engine within a slice */
     MEASURE_SECONDS = 20, /* where inputs end the target; else it takes a second */
-    LATE_SECONDS = 20,    /* an engine may take longer than it was told to */
+    DISTIL_SECONDS = 300,
+    DISTIL_LEAST = 256, /* inputs that are worth it */
+    LATE_SECONDS = 20,  /* an engine may take longer than it was told to */
 };
 
 #define RUN_SECONDS "5" /* a run that takes longer hangs */
@@ -257,12 +259,49 @@ static bool measure_read(const char *log, struct slice *slice) {
     bool found = false;
     if (file_bytes_read(log, &file, &ignored)) {
         const char *line = strstr((const char *)file.bytes, "INITED");
-        line = line != NULL ? line : strstr((const char *)file.bytes, "DONE");
-        found = line != NULL && sscanf(line, "%*s cov: %" SCNu64 " ft: %" SCNu64, &slice->edges,
-                                       &slice->features) == 2;
+        const char *edges = line != NULL ? strstr(line, " cov: ") : NULL;
+        const char *features = line != NULL ? strstr(line, " ft: ") : NULL;
+        found = line != NULL; /* a prebuilt plug-in has no edges to be seen */
+        slice->edges = edges != NULL ? strtoull(edges + 6, NULL, 10) : 0;
+        slice->features = features != NULL ? strtoull(features + 5, NULL, 10) : 0;
     }
     file_bytes_release(&file);
     return found;
+}
+
+/* Keeps of the corpus what libFuzzer needs for all of its features, once most of it is more than
+ * that: engines and restarts find the same things in other words. What others bring meanwhile
+ * stays. */
+static void distil(const struct place *place, const char *program, const char *plugin,
+                   struct files *corpus) {
+    char from[FILES_PATH], to[FILES_PATH], log[FILES_PATH], path[FILES_PATH];
+    place_corpus(place, from);
+    place_path(place, "kept", to);
+    place_path(place, "log", log);
+    files_remove(to);
+    const char *argv[] = {
+        program, "-merge=1", "-timeout=" RUN_SECONDS, "-rss_limit_mb=1024", "-max_len=4096", to,
+        from,    NULL};
+    const char *environment[] = {plugin, "HEAPRIG_TALLY", "ASAN_OPTIONS", NULL};
+    struct child child = {.argv = argv,
+                          .environment = environment,
+                          .output = log,
+                          .seconds = DISTIL_SECONDS,
+                          .end = &campaign_stop};
+    struct child_end end;
+    struct problem problem;
+    bool fine = mkdir(to, 0777) == 0 && child_run(&child, &end, &problem) && !end.late &&
+                WIFEXITED(end.status) && WEXITSTATUS(end.status) == 0;
+    struct files kept = files_list(to);
+    for (size_t i = 0; fine && kept.count > 0 && i < corpus->count; i++) {
+        files_path(path, "%s/%s", to, corpus->names[i]);
+        if (access(path, F_OK) != 0) {
+            files_path(path, "%s/%s", from, corpus->names[i]);
+            (void)unlink(path);
+        }
+    }
+    files_release(&kept);
+    files_remove(to);
 }
 
 bool slice_measure(const struct campaign *campaign, unsigned number, struct slice *slice) {
@@ -296,6 +335,15 @@ bool slice_measure(const struct campaign *campaign, unsigned number, struct slic
     }
     slice->found = quiet.found;
     struct files list = files_list(corpus);
+    if (slice->features > 0 && list.count > 2 * slice->features + DISTIL_LEAST) {
+        int lock = files_lock(corpus); /* two at once would each drop what the other one keeps */
+        if (lock >= 0) {
+            distil(&place, program, plugin, &list);
+            (void)close(lock);
+        }
+        files_release(&list);
+        list = files_list(corpus);
+    }
     slice->inputs = list.count;
     slice->bytes = files_bytes(corpus, &list);
     files_release(&list);

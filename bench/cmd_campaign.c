@@ -6,11 +6,9 @@
 #include "result_file.h"
 #include "subject.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -218,15 +216,9 @@ static void folder_choose(struct options *options) {
     }
 }
 
-/* One campaign at a time in a folder. */
+/* One campaign at a time in a folder, for as long as this process lives. */
 static bool folder_lock(const struct campaign *campaign, struct problem *problem) {
-    char path[FILES_PATH];
-    files_path(path, "%s/lock", campaign->folder);
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0) {
-        return problem_set(problem, "%s: cannot be written", path);
-    }
-    return flock(file, LOCK_EX | LOCK_NB) == 0 ||
+    return files_lock(campaign->folder) >= 0 ||
            problem_set(problem, "%s: a campaign is running in this folder", campaign->folder);
 }
 
@@ -282,7 +274,10 @@ int cmd_campaign(int argc, char **argv) {
         if (!asked_take(campaign, &problem)) {
             return cli_problem(&problem);
         }
-        campaign_judge(campaign, NULL);
+        if (folder_lock(campaign, &problem)) { /* a campaign that runs does that itself */
+            campaign_judge(campaign, &campaign_stop);
+            campaign_recheck(campaign);
+        }
         return report(campaign, &problem);
     }
     if (!ready(campaign, &problem)) {
@@ -308,5 +303,11 @@ int cmd_campaign(int argc, char **argv) {
         return cli_problem(&problem);
     }
     (void)asked_write(campaign, finished, &problem);
-    return report(campaign, &problem);
+    int status = report(campaign, &problem);
+    if (finished) {
+        char reserve[FILES_PATH];
+        files_path(reserve, "%s/reserve", campaign->folder);
+        (void)unlink(reserve);
+    }
+    return status;
 }

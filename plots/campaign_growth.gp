@@ -21,7 +21,7 @@ set xtics font "DejaVu Sans,9"
 set format y "%.0f"
 set format y2 "%.0f"
 unset key
-of(target) = strcol("target") eq target && column("edges") > 0
+of(target) = strcol("target") eq target && column("features") > 0
 at_end(s, d) = (s + d) / unit
 do for [target in targets] {
     set autoscale

@@ -166,7 +166,7 @@ case_stopped() {
 # Another campaign in the same folder is refused.
 case_locked() {
     begin "$folder/locked" 3600 tlsf
-    until_true 20 '[ -e "$folder/locked/lock" ]'
+    until_true 20 '[ -e "$folder/locked/campaign.json" ]'
     sleep 1
     build/heaprig campaign --build "$folder/build" -H 1 -o "$folder/locked" tlsf >"$folder/second.said" 2>&1 && fail "locked: a second campaign ran"
     says "$folder/second.said" 'is running in this folder'
