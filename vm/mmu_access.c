@@ -67,27 +67,19 @@ static inline void lean_insert(struct mmu *mmu, struct mmu_micro *micro,
     micro_paint_page(mmu, micro, entry);
 }
 
-/* The commonest miss: the main TLB has a 4 KiB entry for it. False, and nothing is changed, when it
- * is not that. */
-static inline bool refill_lean(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
-    struct mmu_micro *micro = mmu->micro_of[kind];
-    const struct tlb *main = &mmu->main;
-    if (main->held == 0 || main->locked != 0 || !lean_ready(mmu, micro)) {
-        return false;
+/* Walks, and stores the translation in the main TLB. */
+static enum vm_fault refill_main(struct mmu *mmu, uint32_t va, enum vm_kind kind,
+                                 struct tlb_entry *entry) {
+    mmu->counters.main_misses[kind]++;
+    struct walk walk;
+    walk_tables(mmu, va, &walk);
+    if (walk.fault != VM_FAULT_NONE) {
+        return fail(mmu, walk.fault, va, walk.domain);
     }
-    uint32_t page = va >> VM_PAGE_LOG, tag = page << VM_PAGE_LOG | VM_PAGE_LOG,
-             ways = main->shape.ways;
-    const struct tlb_entry *entry = main->entry + (page & (main->shape.sets - 1)) * ways;
-    const struct tlb_entry *end = entry + ways;
-    while (entry->tag != tag ||
-           (entry->asid != (mmu->regs.contextidr & 0xff) && entry->asid != TLB_GLOBAL)) {
-        if (++entry == end) {
-            return false;
-        }
-    }
-    mmu->counters.micro_misses[kind]++;
-    lean_insert(mmu, micro, entry);
-    return true;
+    struct tlb_entry evicted;
+    *entry = walk.entry;
+    tlb_insert_fast(&mmu->main, entry, &evicted);
+    return VM_FAULT_NONE;
 }
 
 /* Brings the translation of `va` into the micro-TLB. */
@@ -96,22 +88,18 @@ static enum vm_fault refill(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
     mmu->counters.micro_misses[kind]++;
     const struct tlb_entry *entry =
         tlb_find_fast(&mmu->main, va, mmu->regs.contextidr & 0xff, VM_PAGE_LOG);
-    if (entry != NULL) {
-        micro_insert(mmu, micro, entry, va);
-        return VM_FAULT_NONE;
+    struct tlb_entry walked;
+    if (entry == NULL) {
+        enum vm_fault fault = refill_main(mmu, va, kind, &walked);
+        if (fault != VM_FAULT_NONE) {
+            return fault;
+        }
+        entry = &walked;
     }
-    mmu->counters.main_misses[kind]++;
-    struct walk walk;
-    walk_tables(mmu, va, &walk);
-    if (walk.fault != VM_FAULT_NONE) {
-        return fail(mmu, walk.fault, va, walk.domain);
-    }
-    struct tlb_entry evicted;
-    tlb_insert_fast(&mmu->main, &walk.entry, &evicted);
-    if (tlb_entry_log2(&walk.entry) == VM_PAGE_LOG && lean_ready(mmu, micro)) {
-        lean_insert(mmu, micro, &walk.entry);
+    if (tlb_entry_log2(entry) == VM_PAGE_LOG && lean_ready(mmu, micro)) {
+        lean_insert(mmu, micro, entry);
     } else {
-        micro_insert(mmu, micro, &walk.entry, va);
+        micro_insert(mmu, micro, entry, va);
     }
     return VM_FAULT_NONE;
 }
@@ -241,9 +229,7 @@ static size_t run_fast(struct mmu *mmu, const uint32_t *refs, size_t count, uint
     size_t i = 0;
     for (; i < count; i++) {
         uint32_t ref = refs[i];
-        const uint8_t *byte = &map[ref & 3][ref >> VM_PAGE_LOG];
-        if (!(*byte & wanted[ref & 3]) &&
-            !(*byte == 0 && refill_lean(mmu, ref, ref & 3) && (*byte & wanted[ref & 3])) &&
+        if (!(map[ref & 3][ref >> VM_PAGE_LOG] & wanted[ref & 3]) &&
             translate(mmu, ref & ~3u, ref & 3) != VM_FAULT_NONE) {
             break;
         }
@@ -259,9 +245,7 @@ static size_t run_cached(struct mmu *mmu, const uint32_t *refs, size_t count, ui
     for (; i < count; i++) {
         uint32_t ref = refs[i], va = ref & ~3u;
         enum vm_kind kind = ref & 3;
-        const uint8_t *byte = &mmu->map[kind][ref >> VM_PAGE_LOG];
-        if (!(*byte & mmu->right[kind]) &&
-            !(*byte == 0 && refill_lean(mmu, ref, kind) && (*byte & mmu->right[kind])) &&
+        if (!(mmu->map[kind][ref >> VM_PAGE_LOG] & mmu->right[kind]) &&
             translate(mmu, va, kind) != VM_FAULT_NONE) {
             break;
         }

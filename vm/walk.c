@@ -88,15 +88,17 @@ static uint8_t rights(const struct vm_regs *regs, unsigned ap, bool xn, bool pxn
     return (uint8_t)all;
 }
 
-static bool read_descriptor(const struct vm_ram *ram, uint64_t pa, struct walk *walk,
-                            unsigned level) {
-    const uint32_t *word = vm_ram_at(ram, pa, 4);
+static inline bool read_descriptor(const struct vm_ram *ram, uint32_t pa, struct walk *walk,
+                                   unsigned level) {
+    const struct vm_segment *segment = &ram->segment[0];
     walk->read_pa[walk->reads++] = pa;
+    const void *word = pa - segment->base < segment->bytes ? segment->host + (pa - segment->base)
+                                                           : vm_ram_at(ram, pa, 4);
     if (word == NULL) {
         walk->fault = level == 0 ? VM_FAULT_WALK_FIRST : VM_FAULT_WALK_SECOND;
         return false;
     }
-    memcpy(&walk->descriptor[level], word, sizeof *word);
+    memcpy(&walk->descriptor[level], word, sizeof walk->descriptor[level]);
     return true;
 }
 
