@@ -93,11 +93,11 @@ static inline void rig_file(char path[32], uint32_t bytes, uint32_t seed) {
 }
 
 /* The word at that place of the host file. */
-static inline uint32_t rig_host_word(const char *path, long at) {
+static inline uint32_t rig_host_word(const char *path, uint32_t at) {
     uint32_t word = 0xDEADBEEFu;
     FILE *host = fopen(path, "rb");
     ck_assert_ptr_nonnull(host);
-    ck_assert_int_eq(fseek(host, at, SEEK_SET), 0);
+    ck_assert_int_eq(fseek(host, (long)at, SEEK_SET), 0);
     ck_assert_uint_eq(fread(&word, sizeof(word), 1, host), 1);
     (void)fclose(host);
     return word;
