@@ -179,11 +179,16 @@ static void judge_work(struct state *state, unsigned number) {
     campaign_judge(state->campaign, &campaign_stop);
 }
 
+/* Files and folders, without the other names of one. */
 static size_t folder_count(const struct campaign *campaign, const char *name) {
-    char path[FILES_PATH];
+    char path[FILES_PATH], one[FILES_PATH];
     files_path(path, "%s/%s", campaign->folder, name);
     struct files list = files_list(path);
-    size_t count = list.count;
+    size_t count = 0;
+    for (size_t i = 0; i < list.count; i++) {
+        files_path(one, "%s/%s", path, list.names[i]);
+        count += !files_is_link(one);
+    }
     files_release(&list);
     return count;
 }

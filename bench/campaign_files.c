@@ -129,6 +129,16 @@ bool files_sha1_of(const char *path, char text[41]) {
     return fine;
 }
 
+bool files_equal(const char *a, const char *b) {
+    char sha1_a[41], sha1_b[41];
+    return files_sha1_of(a, sha1_a) && files_sha1_of(b, sha1_b) && strcmp(sha1_a, sha1_b) == 0;
+}
+
+bool files_is_link(const char *path) {
+    struct stat status;
+    return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+}
+
 int files_lock(const char *path) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) != 0) {

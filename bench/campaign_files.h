@@ -40,6 +40,11 @@ void files_sha1(const void *bytes, size_t count, char text[41]);
 /* False when the file cannot be read or is empty. */
 bool files_sha1_of(const char *path, char text[41]);
 
+/* Whether two files can be read and hold the same bytes. */
+bool files_equal(const char *a, const char *b);
+
+bool files_is_link(const char *path);
+
 /* -1: not there. */
 int64_t files_size(const char *path);
 

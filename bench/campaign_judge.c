@@ -186,6 +186,25 @@ static bool finding_write(const struct pending *p, const char *folder, const cha
     return fine;
 }
 
+/* One fault can break several rules, and a sanitizer has words of its own for it. When the script
+ * in `beside` is that of another finding, the name becomes a link to that one. */
+static bool alias_make(const struct campaign *campaign, const char *name, const char *beside) {
+    char folder[FILES_PATH], script[FILES_PATH], other[FILES_PATH];
+    bool made = false;
+    files_path(folder, "%s/crashes", campaign->folder);
+    files_path(script, "%s/script.txt", beside);
+    struct files list = files_list(folder);
+    for (size_t i = 0; i < list.count && !made; i++) {
+        files_path(other, "%s/%s/script.txt", folder, list.names[i]);
+        if (files_equal(script, other)) {
+            files_path(other, "%s/%s", folder, name);
+            made = symlink(list.names[i], other) == 0;
+        }
+    }
+    files_release(&list);
+    return made;
+}
+
 /* A finding seen for the first time; the folder appears when it is complete. */
 static bool finding_make(const struct pending *p, const char *name, const char *said,
                          struct finding *finding) {
@@ -212,6 +231,10 @@ static bool finding_make(const struct pending *p, const char *name, const char *
     if (p->end != NULL && *p->end) { /* shrunk in part: the next judge does it all */
         files_remove(beside);
         return false;
+    }
+    if (ops > 0 && alias_make(p->campaign, name, beside)) {
+        files_remove(beside);
+        return true;
     }
     files_path(path, "%s/said", beside);
     (void)rename(said, path);
@@ -240,8 +263,10 @@ void campaign_recheck(const struct campaign *campaign) {
     for (size_t i = 0; i < list.count; i++) {
         struct pending p = {.campaign = campaign, .end = &campaign_stop};
         struct finding finding;
+        files_path(path, "%s/%s", folder, list.names[i]);
+        bool alias = files_is_link(path);
         files_path(path, "%s/%s/crash.json", folder, list.names[i]);
-        json_t *json = json_load_file(path, 0, NULL);
+        json_t *json = alias ? NULL : json_load_file(path, 0, NULL);
         const char *target = json_string_value(json_object_get(json, "target"));
         const char *flavour = json_string_value(json_object_get(json, "flavour"));
         p.flavour = flavour != NULL ? campaign_flavour(flavour) : NULL;

@@ -113,6 +113,10 @@ static json_t *findings_read(const struct campaign *campaign, bool gone) {
     files_path(folder, "%s/crashes", campaign->folder);
     struct files list = files_list(folder);
     for (size_t i = 0; i < list.count; i++) {
+        files_path(path, "%s/%s", folder, list.names[i]);
+        if (files_is_link(path)) {
+            continue;
+        }
         files_path(path, "%s/%s/crash.json", folder, list.names[i]);
         json_t *finding = json_load_file(path, 0, NULL);
         files_path(path, "%s/%s/inputs", folder, list.names[i]);
