@@ -109,6 +109,11 @@ engine_run() {
         (cd "$work" && cpu_seconds took timeout $((seconds + 20)) afl-fuzz -s "$3" -V "$seconds" -G 1028 -i corpus \
             -o out -- "$1/afl" >"$work/said" 2>&1)
         crash=$(find "$work/out" -path '*/crashes/id*' | head -1)
+        # When all seeds crash afl-fuzz does not begin: the first of them found the bug.
+        if [ -z "$crash" ] && grep -qa 'does not crash' "$work/said"; then
+            crash=$work/corpus/0
+            "$1/afl" <"$crash" >"$work/said" 2>&1 || true
+        fi
     fi
     [ -n "$crash" ] || return 0
     [ -s "$crash" ] || printf '\0' >"$crash" # no bytes mean the same as zeros
