@@ -391,12 +391,12 @@ static void model_run(uint64_t *random, unsigned operations) {
     rig_close(&rig);
 }
 
-/* 10^7 operations with HEAPRIG_FULL, a tenth without. */
-enum { MODEL_WORLDS = 50, MODEL_OPERATIONS = 20000 };
+/* 10^7 operations with HEAPRIG_FULL, a fortieth without. */
+enum { MODEL_WORLDS = 50, MODEL_OPERATIONS = 5000 };
 
 START_TEST(fast_mmu_equals_list_model) {
     uint64_t random = seed_of((uint64_t)_i);
-    unsigned operations = getenv("HEAPRIG_FULL") != NULL ? 10 * MODEL_OPERATIONS : MODEL_OPERATIONS;
+    unsigned operations = getenv("HEAPRIG_FULL") != NULL ? 40 * MODEL_OPERATIONS : MODEL_OPERATIONS;
     model_run(&random, operations);
 }
 END_TEST

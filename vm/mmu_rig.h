@@ -51,7 +51,7 @@ static inline void rig_mmu(struct mmu_rig *rig, bool with_caches) {
 }
 
 static inline void rig_open(struct mmu_rig *rig, const char *preset) {
-    rig_ram(rig, 32);
+    rig_ram(rig, 1);
     ck_assert_msg(core_find(&rig->core, preset), "%s", preset);
 }
 
