@@ -159,10 +159,9 @@ struct alloc_ops {
      * into the wilderness, a misaligned pointer, and a double free as long as no part of the freed
      * block was handed out again. class B, refused unless payload bytes forge a consistent header:
      * a pointer into the middle of a live payload, and a double free after the memory was handed
-     * out again inside another block, or, with SLOTS, after the slots around it went back to the
-     * heap: before a slot lie another's bytes. EXACT_MISUSE allocators refuse class B always. An
-     * address that was freed and handed out again as the start of a new block is a live block:
-     * freeing it twice is not misuse but a free of that block. */
+     * out again inside another block. EXACT_MISUSE allocators refuse class B always. An address
+     * that was freed and handed out again as the start of a new block is a live block: freeing it
+     * twice is not misuse but a free of that block. */
     enum alloc_status (*free)(struct alloc *a, void *p);
 
     /* The bytes payload p holds, >= the request; all of them may be written. 0 iff p is misuse (the
@@ -170,8 +169,7 @@ struct alloc_ops {
     size_t (*usable)(const struct alloc *a, const void *p);
 
     /* The largest `bytes` for which alloc() would succeed now; every smaller request above 0
-     * succeeds as well. 0 when full. An alloc() makes it no larger, except with SLOTS, where it may
-     * have something given back that was kept for a next request. Cost: see each allocator, at
+     * succeeds as well. 0 when full. An alloc() makes it no larger. Cost: see each allocator, at
      * most O(free blocks). May be NULL for plug-ins. */
     size_t (*largest)(const struct alloc *a);
 

@@ -10,15 +10,17 @@
  *
  *   parked   | b | 0 | b | ...      the heap takes parked blocks and the spare for live blocks:
  *
- *   | live | free | parked | spare | free | live |
- *          |<------- one extent -------->|
+ *   | live | free | parked | free | spare | live |
+ *                 |<-- for a --->|
+ *                 |   request    |
  *
- * Both are free memory all the same. walk() shows what there would be were they given back:
- * extents, held blocks and free ones that touch. A request that finds nothing else has one extent
- * given back, of those that the spare and the largest parked block make; largest() counts the same.
+ * Both are free memory all the same, and walk() shows what there would be were they given back. A
+ * request that finds nothing else takes one of them, and the free or parked block behind it where
+ * it is too short; largest() counts the same. Nothing is given back for a request: what is free
+ * before and behind would join, and largest() grow at an alloc().
  *
  * So that no operation has many to give back, they go one by one: whenever parked bytes exceed a
- * 32nd of the wilderness, an operation of the heap gives one back; and there are never more than
+ * 32nd of the wilderness, a free of the heap gives one back; and there are always fewer than
  * live blocks, so that a drained pool is as at the start.
  */
 #ifndef HEAPRIG_QUICK_H
@@ -29,7 +31,7 @@
 enum {
     QUICK_BYTES_MAX = 2048, /* of a parked block */
     QUICK_WILDERNESS = 32,  /* parked bytes are at most this part of it */
-    HELD_TRIED = 2          /* the spare and a parked block: what a request may have given back */
+    HELD_MAX = RUNS_PARKED + 1 /* the parked blocks and the spare */
 };
 
 _Static_assert((RUNS_PARKED & (RUNS_PARKED - 1)) == 0, "places are found with a mask");
@@ -55,71 +57,48 @@ static inline bool block_is_held(const struct heap *h, uint32_t b) {
     return block_is_parked(h, b) || (b == run_block(r->spare) && runs_spare(r) != 0);
 }
 
-/* ---- extents ---- */
-
-/* The spare and the largest parked block: no other parked one serves a request that they do not. */
-struct held {
-    uint32_t block[HELD_TRIED];
-    uint32_t count;
-};
-
-static inline struct held held_tried(const struct runs *r) {
-    struct held held = {.count = 0};
+/* The block of the i-th place where one may be held, or 0; the last is the spare's. */
+static inline uint32_t held_block(const struct runs *r, uint32_t i) {
+    if (i < RUNS_PARKED) {
+        return r->parked[i];
+    }
     uint32_t run = runs_spare(r);
-    uint32_t largest = 0;
-    if (run != 0) {
-        held.block[held.count++] = run_block(run);
-    }
-    for (uint32_t i = 0; i < RUNS_PARKED; i++) {
-        uint32_t b = r->parked[i];
-        uint32_t bytes = b != 0 ? block_size(heap_get(runs_heap(r), b)) : 0;
-        if (bytes > largest) {
-            largest = bytes;
-            held.block[held.count] = b;
-        }
-    }
-    held.count += largest != 0;
-    return held;
+    return run == 0 ? 0 : run_block(run);
 }
 
-static inline bool held_has(const struct held *held, uint32_t b) {
-    for (uint32_t i = 0; i < held->count; i++) {
-        if (held->block[i] == b) {
-            return true;
-        }
+/* Bytes of the held block b and of the free or parked one behind it. */
+static inline uint32_t held_bytes(const struct heap *h, uint32_t b) {
+    uint32_t bytes = block_size(heap_get(h, b));
+    uint32_t behind = b + bytes;
+    if (behind == h->top) {
+        return h->end - b;
     }
-    return false;
+    uint32_t header = heap_get(h, behind);
+    bool is_room = (header & HEAP_FREE) != 0 || block_is_parked(h, behind);
+    return bytes + (is_room ? block_size(header) : 0);
 }
 
-struct extent {
-    uint32_t start;
-    uint32_t end;
-};
-
-/* From the i-th of *held, or the free block before it, to the next block that is neither. */
-static inline struct extent held_extent(const struct heap *h, const struct held *held, uint32_t i) {
-    uint32_t b = held->block[i];
-    uint32_t header = heap_get(h, b);
-    uint32_t before = (header & HEAP_PREV_FREE) != 0 ? heap_get_at(h, b, -4) : 0;
-    struct extent extent = {b - before, b + block_size(header)};
-    while (extent.end != h->top) {
-        header = heap_get(h, extent.end);
-        if ((header & HEAP_FREE) == 0 && !held_has(held, extent.end)) {
-            return extent;
+/* The held block of the fewest of at least `need` such bytes, or 0. */
+static inline uint32_t held_find(const struct heap *h, size_t need) {
+    uint32_t found = 0;
+    uint32_t least = UINT32_MAX;
+    for (uint32_t i = 0; i < HELD_MAX; i++) {
+        uint32_t b = held_block(runs_of(h), i);
+        uint32_t bytes = b != 0 ? held_bytes(h, b) : 0;
+        if (bytes >= need && bytes < least) {
+            found = b;
+            least = bytes;
         }
-        extent.end += block_size(header);
     }
-    extent.end = h->end;
-    return extent;
+    return found;
 }
 
-/* Bytes of the largest extent that can be given back. */
+/* The most such bytes of a held block. */
 static inline uint32_t held_largest(const struct heap *h) {
-    struct held held = held_tried(runs_of(h));
     uint32_t largest = 0;
-    for (uint32_t i = 0; i < held.count; i++) {
-        struct extent extent = held_extent(h, &held, i);
-        uint32_t bytes = extent.end - extent.start;
+    for (uint32_t i = 0; i < HELD_MAX; i++) {
+        uint32_t b = held_block(runs_of(h), i);
+        uint32_t bytes = b != 0 ? held_bytes(h, b) : 0;
         largest = bytes > largest ? bytes : largest;
     }
     return largest;
@@ -127,81 +106,109 @@ static inline uint32_t held_largest(const struct heap *h) {
 
 /* ---- giving back ---- */
 
-/* Empties a place that is not empty. */
-static inline void parked_release(struct runs *r, uint32_t *place) {
+/* Makes the block of a place that is not empty a live one again. */
+static inline uint32_t parked_forget(struct runs *r, uint32_t *place) {
     uint32_t b = *place;
     *place = 0;
     r->parked_bytes -= block_size(heap_get(runs_heap(r), b));
-    block_release(runs_heap(r), b);
+    return b;
 }
 
-/* Gives back the first parked block, if there is one. */
-RUNS_RARE void parked_release_one(struct runs *r) {
-    for (uint32_t i = 0; i < RUNS_PARKED; i++) {
-        if (r->parked[i] != 0) {
-            parked_release(r, &r->parked[i]);
-            return;
-        }
-    }
-}
-
-/* Takes the block b of an extent, free or held, out of where it is; returns its size. */
-static inline uint32_t extent_take(struct runs *r, uint32_t b) {
-    struct heap *h = runs_heap(r);
-    uint32_t header = heap_get(h, b);
-    uint32_t bytes = block_size(header);
-    if ((header & HEAP_FREE) != 0) {
-        RUNS_INDEX.remove(h, b, bytes);
-        return bytes;
-    }
-    heap_set(h, b, header | HEAP_FREE);
+/* Makes the held block b one that is live and no run. */
+static inline void held_forget(struct runs *r, uint32_t b) {
     if (b == run_block(r->spare)) {
+        run_unlink(r, *runs_entry(r, r->spare / RUNS_GRANULE), r->spare);
         run_forget(r, r->spare);
         r->spare = 0;
     } else {
-        *parked_place(r, bytes) = 0;
-        r->parked_bytes -= bytes;
+        (void)parked_forget(r, parked_place(r, block_size(heap_get(runs_heap(r), b))));
     }
-    return bytes;
 }
 
-/* Gives the extent back as one block, or to the wilderness. */
-RUNS_RARE void extent_release(struct runs *r, struct extent extent) {
-    struct heap *h = runs_heap(r);
-    uint32_t b = extent.start;
-    while (b != extent.end && b != h->top) {
-        b += extent_take(r, b);
+/* Makes the held block b, with what it needs of held_bytes(), a live one of `need` bytes. What is
+ * left, joined with what is free behind, is less than held_bytes() of one of the two was. */
+RUNS_RARE void held_take(struct heap *h, uint32_t b, uint32_t need) {
+    held_forget(runs_of(h), b);
+    uint32_t header = heap_get(h, b);
+    uint32_t bytes = block_size(header);
+    uint32_t behind = b + bytes;
+    if (bytes < need && behind != h->top && block_is_parked(h, behind)) {
+        held_forget(runs_of(h), behind);
+        uint32_t header_behind = heap_get(h, behind);
+        heap_set(h, behind, header_behind | HEAP_FREE);
+        heap_set(h, b, header + block_size(header_behind));
+    } else if (bytes < need) {
+        block_absorb_behind(&RUNS_INDEX, h, b, bytes, block_room_behind(h, b, bytes));
     }
-    block_give(&RUNS_INDEX, h, extent.start, b - extent.start);
+    block_trim(&RUNS_INDEX, h, b, need);
 }
 
-/* Gives an extent of at least `need` bytes back: true; false if there is none. What was joined last
- * is first in its list, so the heap finds it. */
-static inline bool held_yield(struct runs *r, size_t need) {
-    struct held held = held_tried(r);
-    for (uint32_t i = 0; i < held.count; i++) {
-        struct extent extent = held_extent(runs_heap(r), &held, i);
-        if (extent.end - extent.start >= need) {
-            extent_release(r, extent);
-            return true;
+/* Gives the held block b back to the heap. */
+RUNS_RARE void held_release(struct runs *r, uint32_t b) {
+    held_forget(r, b);
+    block_release(runs_heap(r), b);
+}
+
+/* The first place that is not empty, or NULL; *count receives their number. */
+static inline uint32_t *parked_first(struct runs *r, uint32_t *count) {
+    uint32_t *first = NULL;
+    *count = 0;
+    for (uint32_t i = RUNS_PARKED; i-- > 0;) {
+        if (r->parked[i] != 0) {
+            first = &r->parked[i];
+            ++*count;
         }
     }
-    return false;
+    return first;
 }
 
-/* After a live block of the pool's heap went: parked blocks become no more than live ones, and if
- * none is live, the spare goes too. */
+/* Gives back the first parked block; there is one. */
+static inline void parked_release_one(struct runs *r) {
+    uint32_t count;
+    block_release(runs_heap(r), parked_forget(r, parked_first(r, &count)));
+}
+
+static inline void run_forget_lone(struct runs *r, uint32_t run) {
+    if (run != 0) {
+        r->head[*runs_entry(r, run / RUNS_GRANULE)] = RUN_NONE;
+        run_forget(r, run);
+    }
+}
+
+/* All blocks but two runs, each 0 if there is none, are free or parked: gives all back, without
+ * joining one by one what is all free. */
+RUNS_RARE void runs_drain(struct runs *r, uint32_t run, uint32_t other) {
+    struct heap *h = runs_heap(r);
+    run_forget_lone(r, run);
+    run_forget_lone(r, other);
+    for (uint32_t b = h->first; b != h->top;) {
+        uint32_t header = heap_get(h, b);
+        uint32_t bytes = block_size(header);
+        if ((header & HEAP_FREE) != 0) {
+            RUNS_INDEX.remove(h, b, bytes);
+        } else {
+            heap_set(h, b, header | HEAP_FREE);
+            *parked_place(r, bytes) = 0;
+        }
+        b += bytes;
+    }
+    heap_set(h, h->first, HEAP_FREE);
+    h->top = h->first;
+    r->parked_bytes = 0;
+    r->spare = 0;
+}
+
+/* After a live block of the pool's heap went: parked blocks become fewer than live ones, and if none
+ * is live, the spare goes too. */
 RUNS_RARE void held_settle(struct runs *r) {
     uint32_t spare = runs_spare(r);
     uint32_t live = r->blocks - (spare != 0);
-    uint32_t parked = 0;
-    for (uint32_t i = 0; i < RUNS_PARKED; i++) {
-        parked += r->parked[i] != 0;
-    }
+    uint32_t parked;
+    uint32_t *first = parked_first(r, &parked);
     if (live == 0) {
-        extent_release(r, (struct extent){runs_heap(r)->first, runs_heap(r)->end});
-    } else if (parked > live) {
-        parked_release_one(r);
+        runs_drain(r, spare, 0);
+    } else if (parked >= live) {
+        block_release(runs_heap(r), parked_forget(r, first));
     }
 }
 
@@ -272,10 +279,15 @@ HEAP_HOT uint32_t block_unpark(struct heap *h, uint32_t bytes) {
 /* The run has become empty: it is the spare from now on, and the one before goes. */
 RUNS_RARE void run_retire(struct runs *r, uint32_t run) {
     uint32_t spare = runs_spare(r);
-    if (spare != 0 && spare != run) {
-        run_release(r, spare);
-    }
+    uint32_t other = spare == run ? 0 : spare;
     r->spare = run;
+    if (r->blocks == 1u + (other != 0)) {
+        runs_drain(r, run, other);
+        return;
+    }
+    if (other != 0) {
+        run_release(r, other);
+    }
     if (live_are_few(r)) {
         held_settle(r);
     }

@@ -336,14 +336,16 @@ static inline void run_map(struct runs *r, uint32_t run, uint32_t class, uint32_
     uint16_t *entry = runs_entry(r, run / RUNS_GRANULE);
     const uint64_t each = UINT64_C(0x0001000100010001);
     uint64_t four = first * each + step * RUNS_ENTRIES_COUNT;
-    for (; class >= 4; class -= 4, entry -= 4) {
-        ((struct runs_entries *)(entry - 3))->value = four;
-        four += 4 * step * each;
-        first += 4 * step;
+    if (class < 4) {
+        for (; class > 0; class --, entry--, first += step) {
+            *entry = (uint16_t)first;
+        }
+        return;
     }
-    for (; class > 0; class --, entry--) {
-        *entry = (uint16_t)first;
-        first += step;
+    uint16_t *last = entry - (class - 1); /* of the last four, which may be written twice */
+    ((struct runs_entries *)last)->value = four + (class - 4) * step * each;
+    for (; entry - 3 > last; entry -= 4, four += 4 * step * each) {
+        ((struct runs_entries *)(entry - 3))->value = four;
     }
 }
 
@@ -376,19 +378,40 @@ HEAP_HOT void block_release(struct heap *h, uint32_t b) {
     block_give(&RUNS_INDEX, h, b, bytes);
 }
 
-/* Makes an empty run a block like any other. The link before its first slot must not be taken for
- * that slot's header, should it be freed once more. */
+/* Four words that are no headers. */
+static inline void words_scrub(unsigned char *word, size_t step) {
+    ((struct heap_word *)word)->value = HEAP_FREE;
+    ((struct heap_word *)(word + step))->value = HEAP_FREE;
+    ((struct heap_word *)(word + 2 * step))->value = HEAP_FREE;
+    ((struct heap_word *)(word + 3 * step))->value = HEAP_FREE;
+}
+
+/* Slots have no headers. What lies where one would have its own, at the end of the slot before or
+ * among the links, must not read as that of a live block, should the slot be freed once more. */
+RUNS_RARE void run_scrub(struct runs *r, uint32_t run, uint32_t class) {
+    size_t step = 8 * class;
+    unsigned char *slots = (unsigned char *)r + run - RUNS_SHIFT - 4;
+    unsigned char *word = slots + (bits_highest(run_header_bits(class)) + 1) * step;
+    unsigned char *last = slots + (RUNS_SLOTS - 3) * step;
+    run_link_set(r, run, RUN_PREV, HEAP_FREE);
+    words_scrub(last, step);
+    for (; word < last; word += 4 * step) {
+        words_scrub(word, step);
+    }
+}
+
+/* Makes an empty run, which is in no list, a block like any other. */
 static inline void run_forget(struct runs *r, uint32_t run) {
     uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
     ALLOC_ASSERT(run_bits(r, run) == RUN_EMPTY);
-    run_unlink(r, class, run);
-    run_link_set(r, run, RUN_PREV, HEAP_FREE);
+    run_scrub(r, run, class);
     run_map(r, run, class, 0, 0);
     r->blocks--;
 }
 
 /* Gives an empty run back to the heap. */
 RUNS_RARE void run_release(struct runs *r, uint32_t run) {
+    run_unlink(r, *runs_entry(r, run / RUNS_GRANULE), run);
     run_forget(r, run);
     block_release(runs_heap(r), run_block(run));
 }

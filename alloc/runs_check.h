@@ -231,8 +231,8 @@ static inline const char *runs_check(const struct heap *h) {
     if (broken == NULL && r->spare != 0 && !is_spare_sound) {
         broken = "the spare is no run";
     }
-    if (broken == NULL && parked > sums.blocks - (runs_spare(r) != 0)) {
-        broken = "more blocks are parked than live";
+    if (broken == NULL && parked != 0 && parked >= sums.blocks - (runs_spare(r) != 0)) {
+        broken = "as many blocks are parked as live";
     }
     return broken;
 }

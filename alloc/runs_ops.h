@@ -3,7 +3,7 @@
  * runs_ops.h - the functions of an allocator with slab runs (runs.h) before a heap
  *
  *   alloc    a slot of the class's first run; else, for a class with many blocks, of a new run;
- * else a block of the heap; else the spare run goes back to the heap; else a slot of a larger class
+ * else a block of the heap; else a parked block or the spare run; else a slot of a larger class
  *   free     the map says whether it is a slot: then a bit, rarely a list; else the heap's business
  *
  * The handle is the heap's control structure.
@@ -103,12 +103,18 @@ RUNS_RARE void *runs_rescue(struct heap *h, size_t request, size_t align) {
         return NULL;
     }
     bool is_plain = align <= ALLOC_ALIGN;
-    size_t slack = is_plain ? 0 : align + 8;
-    uint32_t payload_bytes = (uint32_t)request + (is_plain ? 0 : HEAP_ALIGNED);
-    if (held_yield(runs_of(h), request_block_bytes(payload_bytes) + slack)) {
-        return payload_count(h, heap_place(&RUNS_INDEX, h, request, align));
+    uint32_t need = request_block_bytes((uint32_t)request + (is_plain ? 0 : HEAP_ALIGNED));
+    uint32_t b = held_find(h, need + (is_plain ? 0 : align + 8));
+    if (b == 0) {
+        return is_plain ? slot_borrow(runs_of(h), request) : NULL;
     }
-    return is_plain ? slot_borrow(runs_of(h), request) : NULL;
+    if (is_plain) {
+        held_take(h, b, need);
+        return payload_count(h, block_payload(h, b));
+    }
+    /* What is joined last is first in its list, so the heap finds it. */
+    held_release(runs_of(h), b);
+    return payload_count(h, heap_place(&RUNS_INDEX, h, request, align));
 }
 
 /* A block of the heap, or what the heap holds back. */
@@ -120,13 +126,7 @@ static __attribute__((noinline)) void *block_alloc(struct heap *h, size_t reques
         }
     }
     void *p = heap_alloc_aligned(&RUNS_INDEX, h, request, ALLOC_ALIGN);
-    if (p == NULL) {
-        return runs_rescue(h, request, ALLOC_ALIGN);
-    }
-    if (RUNS_PARKED > 0 && parked_are_many(h, runs_of(h)->parked_bytes)) {
-        parked_release_one(runs_of(h));
-    }
-    return payload_count(h, p);
+    return p != NULL ? payload_count(h, p) : runs_rescue(h, request, ALLOC_ALIGN);
 }
 
 /* A small request that the head of its class cannot serve. */
@@ -284,8 +284,8 @@ static inline size_t runs_usable(const struct heap *h, const void *p) {
 static inline size_t runs_largest(const struct heap *h) {
     const struct runs *r = runs_of(h);
     size_t largest = heap_largest(&RUNS_INDEX, h);
-    uint32_t extent = held_largest(h);
-    largest = extent > largest + HEAP_HEADER_BYTES ? extent - HEAP_HEADER_BYTES : largest;
+    uint32_t held = held_largest(h);
+    largest = held > largest + HEAP_HEADER_BYTES ? held - HEAP_HEADER_BYTES : largest;
     uint32_t class = RUNS_CLASS_MAX;
     while (8 * class > largest && !class_has_slot(r, class)) {
         class --;

@@ -4,9 +4,9 @@
  *
  * Small blocks lose their headers and their list work (runs.h), some others are handed out again as
  * they are (quick.h). All else is tlsf_index.h, whose bound holds here too: an operation starts one
- * run or gives two back, and with them a few parked blocks. Longest found, on x86-64: 591
- * instructions, for a request that fits nowhere but into the spare run joined with a parked block
- * and the free blocks around and between them.
+ * run, or gives one and a parked block back, or two of which nothing else is live. Longest found, on
+ * x86-64: 576 instructions, for a free that empties a run while few blocks live, so that the spare
+ * and a parked block go, both between free neighbours.
  *
  * A run may be 1/128 of the pool, and begins once 2 blocks of its size are live, or 128 when the
  * wilderness is below a quarter of the pool.

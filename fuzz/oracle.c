@@ -319,6 +319,18 @@ static size_t align_expected(const struct oracle *oracle, const struct op *op,
     return align > 1 ? align : oracle->default_align;
 }
 
+/* An alloc() makes largest() no larger. */
+static bool growth_judge(struct oracle *oracle, const struct op *op) {
+    const struct oracle_config *config = &oracle->config;
+    if (!oracle->largest_known || op->kind == OP_ALIGNED) {
+        return true;
+    }
+    size_t largest = config->ops->largest(config->heap);
+    return largest <= oracle->largest_before ||
+           oracle_fail(oracle, ORACLE_LARGEST, "%zu, was %zu before the alloc", largest,
+                       oracle->largest_before);
+}
+
 static bool payload_judge(struct oracle *oracle, const struct replay_event *event) {
     struct shadow *shadow = oracle_shadow(oracle);
     uint32_t slot = event->op->slot;
@@ -346,7 +358,7 @@ static bool payload_judge(struct oracle *oracle, const struct replay_event *even
     }
     struct content content = oracle_content(oracle, &block);
     content_fill(&content, event->payload);
-    return true;
+    return old.live || growth_judge(oracle, event->op);
 }
 
 static bool free_judge(struct oracle *oracle, const struct replay_event *event) {
