@@ -148,8 +148,8 @@ struct alloc_ops {
      * backwards into free neighbours) where it can, else by moving. The first min(old request,
      * bytes) bytes keep their contents, the alignment asked of alloc_aligned() is kept. p NULL:
      * alloc(bytes). bytes 0: free(p), returns NULL. Returns NULL otherwise iff p is misuse or no
-     * memory was found (SLOTS: no slot need be found for a block that is none); then the block is
-     * untouched and still live. Shrinking never fails. Cost: as
+     * memory was found, never when alloc(bytes) (for a block of alloc_aligned(): that) would have
+     * found some; then the block is untouched and still live. Shrinking never fails. Cost: as
      * alloc() plus free() plus one copy. May be NULL. */
     void *(*realloc)(struct alloc *a, void *p, size_t bytes);
 

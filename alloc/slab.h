@@ -19,9 +19,10 @@
  *    address is a slot's start, the bit whether the slot is live.
  * 3. One empty bucket, the spare, is kept as long as another one is in use, so that a block that
  *    comes and goes does not take and give back a bucket each time. It serves any class.
- * 4. When the heap has no room for a bucket, small requests are served by the heap itself, then by
- *    slots of larger classes. In pools of less than SLAB_GRANULES_MIN buckets, and in regions, the
- *    heap serves all.
+ * 4. When the heap has no room for a bucket, small requests are served by the heap itself, with
+ *    blocks longer than a slot (slab_heap_bytes()), then by slots of larger classes. In
+ *    regions, which must be at least as long as a bucket, and in pools of less than
+ *    SLAB_GRANULES_MIN buckets, the heap serves all.
  *
  * In firmware, over any allocator whose table is at hand:
  *
@@ -256,11 +257,11 @@ static inline bool slab_bucket_open(const struct alloc_ops *inner, struct slab *
     return true;
 }
 
-/* The link before the first slot must not be taken for that slot's header, should it be freed once
- * more: as a size it is impossible. */
+/* Slots have no headers. What lies where the heap would have one must not be taken for it, should a
+ * slot be freed once more: as a size it is impossible. */
 static inline void slab_bucket_release(const struct alloc_ops *inner, struct slab *s, uint32_t at) {
     *slab_entry(s, at) = 0;
-    slab_bucket_at(s, at)->prev = UINT32_MAX;
+    __builtin_memset(slab_bucket_at(s, at), 0xFF, SLAB_BUCKET);
     enum alloc_status status = inner->free(slab_heap(s), slab_bucket_at(s, at));
     ALLOC_ASSERT(status == ALLOC_OK);
     (void)status;
@@ -328,7 +329,8 @@ static inline bool slab_add_region(const struct alloc_ops *inner, struct alloc *
     struct slab *s = (struct slab *)a;
     uintptr_t pool = (uintptr_t)s - s->lead;
     uint64_t last = (uint64_t)((uintptr_t)mem - pool) + (bytes - 1);
-    return mem != NULL && last <= UINT32_MAX && inner->add_region(slab_heap(s), mem, bytes);
+    bool is_long = s->granules == 0 || bytes >= SLAB_BUCKET;
+    return mem != NULL && is_long && last <= UINT32_MAX && inner->add_region(slab_heap(s), mem, bytes);
 }
 
 /* ---- alloc ---- */
@@ -345,13 +347,21 @@ SLAB_HOT void *slab_slot_take(struct slab *s, uint32_t class) {
     return slab_slot_at(s, at, class, slab_lowest(bits));
 }
 
+/* What the heap is asked for instead of a request. Where there are slots, its blocks are longer
+ * than those: growing to what a slot might have served is then always done in place, and no block
+ * of the heap has to move to a slot, which could not have its alignment. */
+SLAB_HOT size_t slab_heap_bytes(const struct slab *s, size_t bytes) {
+    size_t least = slab_largest_slot() + 1u;
+    return s->granules != 0 && bytes < least ? least : bytes;
+}
+
 /* No bucket of the class has a free slot. */
 SLAB_COLD void *slab_small_alloc(const struct alloc_ops *inner, struct slab *s, size_t bytes) {
     uint32_t class = slab_class(bytes);
     if (slab_bucket_open(inner, s, class)) {
         return slab_slot_take(s, class);
     }
-    void *p = inner->alloc(slab_heap(s), bytes);
+    void *p = inner->alloc(slab_heap(s), slab_heap_bytes(s, bytes));
     while (p == NULL && ++class <= SLAB_CLASS_MAX) {
         p = s->head[class] != 0 ? slab_slot_take(s, class) : NULL;
     }
@@ -407,22 +417,6 @@ SLAB_HOT size_t slab_usable(const struct alloc_ops *inner, const struct alloc *a
     return slab_live_bit(s, &place) != 0 ? slab_size[place.class] : 0;
 }
 
-/* The heap cannot resize its block p: a slot, unless p may have an alignment that a slot has not.
- */
-SLAB_COLD void *slab_move(const struct alloc_ops *inner, struct alloc *a, void *p, size_t bytes) {
-    struct alloc *heap = slab_heap((struct slab *)a);
-    size_t held = bytes <= slab_largest_slot() ? inner->usable(heap, p) : 0;
-    if (bytes == 0 || held == 0 || (uintptr_t)p % (2 * ALLOC_ALIGN) == 0) {
-        return NULL;
-    }
-    void *to = slab_alloc(inner, a, bytes);
-    if (to != NULL) {
-        __builtin_memcpy(to, p, held < bytes ? held : bytes);
-        (void)inner->free(heap, p);
-    }
-    return to;
-}
-
 static inline void *slab_realloc(const struct alloc_ops *inner, struct alloc *a, void *p,
                                  size_t bytes) {
     struct slab *s = (struct slab *)a;
@@ -431,8 +425,8 @@ static inline void *slab_realloc(const struct alloc_ops *inner, struct alloc *a,
         return slab_alloc(inner, a, bytes);
     }
     if (!slab_find(s, p, &place)) {
-        void *to = inner->realloc(slab_heap(s), p, bytes);
-        return to != NULL ? to : slab_move(inner, a, p, bytes);
+        bool is_long = bytes != 0 && inner->usable(slab_heap(s), p) > slab_largest_slot();
+        return inner->realloc(slab_heap(s), p, is_long ? slab_heap_bytes(s, bytes) : bytes);
     }
     if (bytes == 0 || slab_live_bit(s, &place) == 0) {
         (void)slab_free(inner, a, p);
@@ -456,7 +450,7 @@ static inline size_t slab_largest(const struct alloc_ops *inner, const struct al
         slot = s->head[class] != 0 && slab_size[class] > slot ? slab_size[class] : slot;
     }
     size_t largest = inner->largest(slab_heap(s));
-    return largest > slot ? largest : slot;
+    return largest >= slab_heap_bytes(s, 1) ? largest : slot;
 }
 
 #include "slab_check.h"

@@ -209,6 +209,36 @@ START_TEST(test_every_address) {
 }
 END_TEST
 
+/* Once buckets have gone back to the heap, their slots are still dead, whatever lies before them:
+ * here all payloads read as headers of small live blocks. */
+START_TEST(test_slots_of_a_gone_bucket_are_refused) {
+    struct site site;
+    site_open(&site, _i, 3000);
+    uint32_t *p[40];
+    for (int i = 0; i < 40; i++) {
+        size_t bytes = i % 3 == 0 ? 16 : i % 3 == 1 ? 24 : 56;
+        p[i] = site.table.alloc(site.a, bytes);
+        EXPECT(p[i] != NULL);
+        for (size_t word = 0; word < bytes / 4; word++) {
+            p[i][word] = 16;
+        }
+    }
+    EXPECT(site.table.alloc(site.a, 100) != NULL); /* or all were in the wilderness */
+    for (int i = 0; i < 40; i++) {
+        EXPECT(site.table.free(site.a, p[i]) == ALLOC_OK);
+    }
+    uint32_t gone = 0;
+    for (int i = 0; i < 40; i++) {
+        struct slab_place place;
+        gone += !slab_find(site.s, p[i], &place);
+        EXPECT(site.table.usable(site.a, p[i]) == 0);
+        EXPECT(site.table.free(site.a, p[i]) != ALLOC_OK);
+    }
+    EXPECT(gone > 20);
+    EXPECT(site.table.check(site.a) == NULL);
+}
+END_TEST
+
 /* ---- damage ---- */
 
 /* Every flipped bit of control structure, map and links is found, as long as no bucket is full:
@@ -252,6 +282,7 @@ int main(void) {
     tcase_add_loop_test(cases, test_buckets_come_and_go, 0, HEAPS);
     tcase_add_loop_test(cases, test_regions_hold_no_buckets, 0, HEAPS);
     tcase_add_loop_test(cases, test_every_address, 0, HEAPS);
+    tcase_add_loop_test(cases, test_slots_of_a_gone_bucket_are_refused, 0, HEAPS);
     tcase_add_loop_test(cases, test_flipped_bits, 0, HEAPS);
     suite_add_tcase(suite, cases);
     return run_suite(suite);

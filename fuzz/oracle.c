@@ -183,9 +183,6 @@ static bool refusal_judge(struct oracle *oracle, const struct replay_event *even
                 return oracle_fail(oracle, ORACLE_REFUSED, "%s does not shrink",
                                    oracle_block_text(oracle, op->slot).text);
             }
-            if ((ops->caps & ALLOC_CAP_SLOTS) && bytes <= ALLOC_SLOT_MAX) {
-                bytes = ALLOC_SLOT_MAX + 1; /* largest() may speak of a slot, old be none */
-            }
         }
     }
     if (op->kind == OP_ALIGNED && ops->alloc_aligned == NULL) {

@@ -2,10 +2,11 @@
  *
  * regress_test.c - every bug that was fixed stays fixed
  *
- * Runs each script of corpus/regress (script.h) on every own allocator, audited by the oracle after
- * each op: in the pool that it names, and in pools of 16 more sizes from half the peak of its live
+ * Runs each script of corpus/regress (script.h) on every own allocator and each decorator over tlsf,
+ * audited by the oracle after each op: in the pool that it names, and in pools of 16 more sizes from half the peak of its live
  * bytes to five times that, at several misalignments.
  */
+#include "../bench/subject.h"
 #include "../bench/test_trace.h"
 #include "runner.h"
 
@@ -33,34 +34,48 @@ static void pool_try(struct runner *runner, const struct alloc_ops *ops,
                   file, script->setup.pool_bytes, script->setup.misalign, ARENA_ALIGN, broken);
 }
 
+/* The script in the pool that it names, and in others around its peak of live bytes. */
+static void allocator_try(const struct alloc_ops *ops, struct script *script, uint64_t peak,
+                          const char *file) {
+    const struct script_setup named = script->setup;
+    /* A script that asks for absurdly much has no peak to speak of. */
+    size_t sizes = peak < SCRIPT_POOL_MAX / 8 ? SIZES : 0;
+    uint64_t most = sizes > 0 ? peak * 6 + 4096 : 0;
+    struct runner *runner = runner_new(&(struct runner_config){
+        .ops = ops,
+        .audit_every = 1,
+        .slot_count = slots_of(script),
+        .pool_max = most > named.pool_bytes ? (uint32_t)most : named.pool_bytes});
+    ck_assert_ptr_nonnull(runner);
+    pool_try(runner, ops, script, file);
+    for (size_t size = 1; size <= sizes; size++) {
+        script->setup.pool_bytes = (uint32_t)(peak * (size + size * size / 8) / 8 + 512);
+        script->setup.misalign = (uint32_t)size * 1237 % 64;
+        pool_try(runner, ops, script, file);
+    }
+    script->setup = named;
+    runner_free(runner);
+}
+
 START_TEST(stays_fixed) {
     const char *file = files.gl_pathv[_i];
     struct script script;
     struct problem problem;
     ck_assert_msg(script_load(file, &script, &problem), "%s", problem.text);
     struct trace trace = test_trace_load(file);
-    const struct script_setup named = script.setup;
-    /* A script that asks for absurdly much has no peak to speak of. */
     uint64_t peak = trace.counts.peak_live_bytes;
-    size_t sizes = peak < SCRIPT_POOL_MAX / 8 ? SIZES : 0;
-    uint64_t most = sizes > 0 ? peak * 6 + 4096 : 0;
     size_t count;
     const struct alloc_ops *const *ops = alloc_registry(&count);
     for (size_t a = 0; a < count; a++) {
-        struct runner *runner = runner_new(&(struct runner_config){
-            .ops = ops[a],
-            .audit_every = 1,
-            .slot_count = slots_of(&script),
-            .pool_max = most > named.pool_bytes ? (uint32_t)most : named.pool_bytes});
-        ck_assert_ptr_nonnull(runner);
-        script.setup = named;
-        pool_try(runner, ops[a], &script, file);
-        for (size_t size = 1; size <= sizes; size++) {
-            script.setup.pool_bytes = (uint32_t)(peak * (size + size * size / 8) / 8 + 512);
-            script.setup.misalign = (uint32_t)size * 1237 % 64;
-            pool_try(runner, ops[a], &script, file);
-        }
-        runner_free(runner);
+        allocator_try(ops[a], &script, peak, file);
+    }
+    struct subject_decorator decorator;
+    for (size_t i = 0; subject_decorator_at(i, &decorator); i++) {
+        char name[80];
+        snprintf(name, sizeof name, "%s:tlsf", decorator.name);
+        const struct alloc_ops *decorated = subject_find(name, &problem);
+        ck_assert_msg(decorated != NULL, "%s", problem.text);
+        allocator_try(decorated, &script, peak, file);
     }
     trace_release(&trace);
     script_close(&script);
