@@ -29,16 +29,25 @@
 #include "runs.h"
 
 enum {
-    QUICK_BYTES_MAX = 2048, /* of a parked block */
-    QUICK_WILDERNESS = 32,  /* parked bytes are at most this part of it */
-    HELD_MAX = RUNS_PARKED + 1 /* the parked blocks and the spare */
+    QUICK_BYTES_MAX = 32768, /* of a parked block */
+    QUICK_WILDERNESS = 32    /* parked bytes are at most this part of it */
 };
 
+_Static_assert(RUNS_PARKED < 64, "parked_count() finds their number");
 _Static_assert((RUNS_PARKED & (RUNS_PARKED - 1)) == 0, "places are found with a mask");
 
 /* The place where a block of this size is parked. */
 HEAP_HOT uint32_t *parked_place(struct runs *r, uint32_t bytes) {
     return &r->parked[bytes / 8 % RUNS_PARKED_MAX];
+}
+
+/* What a parked block adds to the sum: a number of blocks, and their bytes above it. */
+HEAP_HOT uint32_t parked_weight(uint32_t bytes) {
+    return 8 * bytes + 1;
+}
+
+HEAP_HOT uint32_t parked_count(const struct runs *r) {
+    return r->parked_sum % 64;
 }
 
 /* The empty run, or 0. Once it is used again, `spare` is no more than a hint. */
@@ -57,15 +66,6 @@ static inline bool block_is_held(const struct heap *h, uint32_t b) {
     return block_is_parked(h, b) || (b == run_block(r->spare) && runs_spare(r) != 0);
 }
 
-/* The block of the i-th place where one may be held, or 0; the last is the spare's. */
-static inline uint32_t held_block(const struct runs *r, uint32_t i) {
-    if (i < RUNS_PARKED) {
-        return r->parked[i];
-    }
-    uint32_t run = runs_spare(r);
-    return run == 0 ? 0 : run_block(run);
-}
-
 /* Bytes of the held block b and of the free or parked one behind it. */
 static inline uint32_t held_bytes(const struct heap *h, uint32_t b) {
     uint32_t bytes = block_size(heap_get(h, b));
@@ -78,27 +78,28 @@ static inline uint32_t held_bytes(const struct heap *h, uint32_t b) {
     return bytes + (is_room ? block_size(header) : 0);
 }
 
-/* The held block of the fewest of at least `need` such bytes, or 0. */
+/* The spare or the first parked block of at least `need` such bytes; 0 if there is none. */
 static inline uint32_t held_find(const struct heap *h, size_t need) {
-    uint32_t found = 0;
-    uint32_t least = UINT32_MAX;
-    for (uint32_t i = 0; i < HELD_MAX; i++) {
-        uint32_t b = held_block(runs_of(h), i);
-        uint32_t bytes = b != 0 ? held_bytes(h, b) : 0;
-        if (bytes >= need && bytes < least) {
-            found = b;
-            least = bytes;
+    const struct runs *r = runs_of(h);
+    uint32_t spare = runs_spare(r);
+    if (spare != 0 && held_bytes(h, run_block(spare)) >= need) {
+        return run_block(spare);
+    }
+    for (uint32_t i = 0; i < RUNS_PARKED; i++) {
+        if (r->parked[i] != 0 && held_bytes(h, r->parked[i]) >= need) {
+            return r->parked[i];
         }
     }
-    return found;
+    return 0;
 }
 
 /* The most such bytes of a held block. */
 static inline uint32_t held_largest(const struct heap *h) {
-    uint32_t largest = 0;
-    for (uint32_t i = 0; i < HELD_MAX; i++) {
-        uint32_t b = held_block(runs_of(h), i);
-        uint32_t bytes = b != 0 ? held_bytes(h, b) : 0;
+    const struct runs *r = runs_of(h);
+    uint32_t spare = runs_spare(r);
+    uint32_t largest = spare != 0 ? held_bytes(h, run_block(spare)) : 0;
+    for (uint32_t i = 0; i < RUNS_PARKED; i++) {
+        uint32_t bytes = r->parked[i] != 0 ? held_bytes(h, r->parked[i]) : 0;
         largest = bytes > largest ? bytes : largest;
     }
     return largest;
@@ -110,7 +111,7 @@ static inline uint32_t held_largest(const struct heap *h) {
 static inline uint32_t parked_forget(struct runs *r, uint32_t *place) {
     uint32_t b = *place;
     *place = 0;
-    r->parked_bytes -= block_size(heap_get(runs_heap(r), b));
+    r->parked_sum -= parked_weight(block_size(heap_get(runs_heap(r), b)));
     return b;
 }
 
@@ -149,23 +150,13 @@ RUNS_RARE void held_release(struct runs *r, uint32_t b) {
     block_release(runs_heap(r), b);
 }
 
-/* The first place that is not empty, or NULL; *count receives their number. */
-static inline uint32_t *parked_first(struct runs *r, uint32_t *count) {
-    uint32_t *first = NULL;
-    *count = 0;
-    for (uint32_t i = RUNS_PARKED; i-- > 0;) {
-        if (r->parked[i] != 0) {
-            first = &r->parked[i];
-            ++*count;
-        }
-    }
-    return first;
-}
-
 /* Gives back the first parked block; there is one. */
 static inline void parked_release_one(struct runs *r) {
-    uint32_t count;
-    block_release(runs_heap(r), parked_forget(r, parked_first(r, &count)));
+    uint32_t *place = r->parked;
+    while (*place == 0) {
+        place++;
+    }
+    block_release(runs_heap(r), parked_forget(r, place));
 }
 
 static inline void run_forget_lone(struct runs *r, uint32_t run) {
@@ -194,32 +185,30 @@ RUNS_RARE void runs_drain(struct runs *r, uint32_t run, uint32_t other) {
     }
     heap_set(h, h->first, HEAP_FREE);
     h->top = h->first;
-    r->parked_bytes = 0;
+    r->parked_sum = 0;
     r->spare = 0;
 }
 
-/* After a live block of the pool's heap went: parked blocks become fewer than live ones, and if none
- * is live, the spare goes too. */
+/* After a live block of the pool's heap went: parked blocks become fewer than live ones, and if
+ * none is live, the spare goes too. */
 RUNS_RARE void held_settle(struct runs *r) {
     uint32_t spare = runs_spare(r);
     uint32_t live = r->blocks - (spare != 0);
-    uint32_t parked;
-    uint32_t *first = parked_first(r, &parked);
     if (live == 0) {
         runs_drain(r, spare, 0);
-    } else if (parked >= live) {
-        block_release(runs_heap(r), parked_forget(r, first));
+    } else if (parked_count(r) >= live) {
+        parked_release_one(r);
     }
 }
 
-/* Whether held_settle() may have anything to do. */
+/* Whether held_settle() may have anything to do, or has once a block more is parked. */
 HEAP_HOT bool live_are_few(const struct runs *r) {
-    return r->blocks <= RUNS_PARKED + 1;
+    return r->blocks <= parked_count(r) + 2;
 }
 
 /* Whether more is parked than the wilderness allows. */
-HEAP_HOT bool parked_are_many(const struct heap *h, uint32_t parked_bytes) {
-    return parked_bytes > (h->end - h->top) / QUICK_WILDERNESS;
+HEAP_HOT bool parked_are_many(const struct heap *h, uint32_t parked_sum) {
+    return parked_sum > (h->end - h->top) / (QUICK_WILDERNESS / 8);
 }
 
 /* ---- parking ---- */
@@ -232,7 +221,7 @@ RUNS_RARE void block_return(struct heap *h, uint32_t b) {
     block_release(h, b);
     if (live_are_few(r)) {
         held_settle(r);
-    } else if (RUNS_PARKED > 0 && parked_are_many(h, r->parked_bytes)) {
+    } else if (RUNS_PARKED > 0 && parked_are_many(h, r->parked_sum)) {
         parked_release_one(r);
     }
 }
@@ -249,13 +238,14 @@ HEAP_HOT void block_park(struct heap *h, uint32_t b, uint32_t header) {
     uint32_t *place = parked_place(r, bytes);
     uint32_t old = *place;
     uint32_t old_bytes = old != 0 ? block_size(heap_get(h, old)) : 0;
-    uint32_t parked_bytes = r->parked_bytes - old_bytes + bytes;
-    if (old_bytes == bytes || parked_are_many(h, parked_bytes)) {
+    uint32_t parked_sum = r->parked_sum + parked_weight(bytes);
+    parked_sum -= old != 0 ? parked_weight(old_bytes) : 0;
+    if (old_bytes == bytes || parked_are_many(h, parked_sum)) {
         block_return(h, b);
         return;
     }
     *place = b;
-    r->parked_bytes = parked_bytes;
+    r->parked_sum = parked_sum;
     if (old != 0) {
         block_return(h, old);
     }
@@ -270,7 +260,7 @@ HEAP_HOT uint32_t block_unpark(struct heap *h, uint32_t bytes) {
         return 0;
     }
     *place = 0;
-    r->parked_bytes -= bytes;
+    r->parked_sum -= parked_weight(bytes);
     return b;
 }
 

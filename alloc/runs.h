@@ -75,10 +75,11 @@ struct runs {
     uint32_t lead;      /* bytes the pool lost at its start to alignment */
     uint32_t map_bytes; /* below this structure */
     uint32_t seal;
-    uint32_t reach;  /* bytes from here to the end of the heap */
-    uint32_t spare;  /* the run that may be empty; 0: none is */
-    uint32_t blocks; /* live blocks of the pool's heap, runs included and parked ones not */
-    uint32_t parked_bytes;
+    uint32_t reach;      /* bytes from here to the end of the heap */
+    uint32_t slot_max;   /* largest request that this pool serves from a slot */
+    uint32_t spare;      /* the run that may be empty; 0: none is */
+    uint32_t blocks;     /* live blocks of the pool's heap, runs included and parked ones not */
+    uint32_t parked_sum; /* see quick.h */
     uint32_t parked[RUNS_PARKED_MAX];  /* see quick.h */
     uint32_t head[RUNS_CLASS_MAX + 1]; /* first run of each class, RUN_NONE: there is none */
     uint32_t live[RUNS_COUNTED];       /* live blocks of the pool's heap by size / 8 */

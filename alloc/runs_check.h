@@ -110,7 +110,7 @@ struct runs_sums {
     uint32_t granules; /* covered by runs */
     uint32_t blocks;
     uint32_t parked;
-    uint32_t parked_bytes;
+    uint32_t parked_sum;
     uint32_t open[RUNS_CLASS_MAX + 1]; /* runs with a free slot */
     uint32_t live[RUNS_COUNTED];
 };
@@ -151,7 +151,7 @@ static inline const char *runs_check_blocks(const struct heap *h, struct runs_su
         uint32_t run = run_of_block(h, b);
         if (run == 0 && block_is_parked(h, b)) {
             sums->parked++;
-            sums->parked_bytes += bytes;
+            sums->parked_sum += parked_weight(bytes);
             continue;
         }
         sums->blocks++;
@@ -220,7 +220,7 @@ static inline const char *runs_check(const struct heap *h) {
     for (uint32_t i = 0; i < RUNS_PARKED; i++) {
         sums.parked -= r->parked[i] != 0;
     }
-    if (broken == NULL && (sums.parked != 0 || sums.parked_bytes != r->parked_bytes)) {
+    if (broken == NULL && (sums.parked != 0 || sums.parked_sum != r->parked_sum)) {
         broken = "a parked block is none";
     }
     if (broken == NULL && sums.blocks != r->blocks) {

@@ -38,6 +38,8 @@ static inline struct alloc *runs_init(void *pool, size_t bytes, bool is_zeroed) 
     *r = (struct runs){.lead = (uint32_t)lead, .map_bytes = (uint32_t)map_bytes};
     r->seal = runs_seal(r);
     r->reach = (uint32_t)sizeof *r + h->end + 4;
+    uint32_t class_max = h->end / RUNS_POOL_SHARE / RUNS_GRANULE;
+    r->slot_max = 8 * (class_max < RUNS_CLASS_MAX ? class_max : RUNS_CLASS_MAX);
     for (uint32_t class = 0; class <= RUNS_CLASS_MAX; class ++) {
         r->head[class] = RUN_NONE;
     }
@@ -74,11 +76,10 @@ HEAP_HOT void *payload_count(struct heap *h, void *p) {
     return p;
 }
 
-static inline bool class_is_hot(const struct heap *h, uint32_t class, uint32_t block_bytes) {
+static inline bool class_is_hot(const struct heap *h, uint32_t block_bytes) {
     bool is_roomy = h->end - h->top >= h->end / 4;
     uint32_t many = is_roomy ? RUNS_LIVE_ROOMY : RUNS_LIVE_TIGHT;
-    return runs_of(h)->live[block_bytes / 8] >= many &&
-           class * RUNS_GRANULE <= h->end / RUNS_POOL_SHARE;
+    return runs_of(h)->live[block_bytes / 8] >= many;
 }
 
 /* ---- alloc ---- */
@@ -132,9 +133,12 @@ static __attribute__((noinline)) void *block_alloc(struct heap *h, size_t reques
 /* A small request that the head of its class cannot serve. */
 static __attribute__((noinline)) void *small_alloc(struct heap *h, size_t request) {
     struct runs *r = runs_of(h);
+    if (request > r->slot_max) {
+        return block_alloc(h, request);
+    }
     uint32_t class = (uint32_t)class_of_request(request);
     uint32_t run = class_run(r, class);
-    if (run == RUN_NONE && class_is_hot(h, class, request_block_bytes((uint32_t)request))) {
+    if (run == RUN_NONE && class_is_hot(h, request_block_bytes((uint32_t)request))) {
         run = run_start(r, class);
     }
     return run != RUN_NONE ? slot_take(r, run, class, run_bits(r, run)) : block_alloc(h, request);

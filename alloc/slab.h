@@ -330,7 +330,8 @@ static inline bool slab_add_region(const struct alloc_ops *inner, struct alloc *
     uintptr_t pool = (uintptr_t)s - s->lead;
     uint64_t last = (uint64_t)((uintptr_t)mem - pool) + (bytes - 1);
     bool is_long = s->granules == 0 || bytes >= SLAB_BUCKET;
-    return mem != NULL && is_long && last <= UINT32_MAX && inner->add_region(slab_heap(s), mem, bytes);
+    return mem != NULL && is_long && last <= UINT32_MAX &&
+           inner->add_region(slab_heap(s), mem, bytes);
 }
 
 /* ---- alloc ---- */

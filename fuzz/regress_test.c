@@ -2,9 +2,9 @@
  *
  * regress_test.c - every bug that was fixed stays fixed
  *
- * Runs each script of corpus/regress (script.h) on every own allocator and each decorator over tlsf,
- * audited by the oracle after each op: in the pool that it names, and in pools of 16 more sizes from half the peak of its live
- * bytes to five times that, at several misalignments.
+ * Runs each script of corpus/regress (script.h) on every own allocator and each decorator over
+ * tlsf, audited by the oracle after each op: in the pool that it names, and in pools of 16 more
+ * sizes from half the peak of its live bytes to five times that, at several misalignments.
  */
 #include "../bench/subject.h"
 #include "../bench/test_trace.h"
