@@ -96,7 +96,7 @@ case_none() {
     [ $status -eq 2 ] || fail "none: status $status, expected 2"
 }
 
-children() { tr ' ' '\n' <"/proc/$1/task/$1/children" 2>/dev/null | grep .; }
+children() { cat "/proc/$1/task/$1/children" 2>/dev/null | tr " " "\n" | grep .; }
 
 # Workers are killed: the engine, then the process that watches it, then the campaign goes on.
 case_killed() {
