@@ -298,13 +298,13 @@ static void do_move(struct world *world) {
     }
 }
 
-enum { WORLDS = 12, WORLD_OPERATIONS = 200 };
+enum { WORLDS = 12, WORLD_OPERATIONS = 60 };
 
 START_TEST(tables_equal_flat_model) {
     struct world *world = malloc(sizeof *world);
     unsigned frames[] = {FRAMES, 12, 6};
     world_open(world, seed_of((uint64_t)_i), frames[_i % 3], _i % 4 == 3);
-    unsigned operations = getenv("HEAPRIG_FULL") != NULL ? 10 * WORLD_OPERATIONS : WORLD_OPERATIONS;
+    unsigned operations = getenv("HEAPRIG_FULL") != NULL ? 40 * WORLD_OPERATIONS : WORLD_OPERATIONS;
     for (unsigned op = 0; op < operations; op++) {
         switch (random_below(&world->random, 8)) {
         case 0:
