@@ -29,9 +29,19 @@
  */
 #include "area.h"
 
-enum { DEFAULT_BLOCK_BYTES = 64, LINK_BYTES = 4, BITS = 8 };
+enum { DEFAULT_BLOCK_BYTES = 64, LINK_BYTES = 4, WORD_BITS = 32 };
 
 enum { NO_BLOCK = 0 }; /* in links: the stack ends here */
+
+/* What used bits are looked at through. x86-64 tells a bit of a word by its number modulo 32 in one
+ * instruction, others shift a 1 by it and find a byte sooner. Bit n is the same one either way. */
+#ifdef __x86_64__
+typedef uint32_t used_bits;
+#else
+typedef uint8_t used_bits;
+#endif
+enum { BITS = sizeof(used_bits) * 8 };
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bit n of words is bit n of bytes");
 
 /* A box: the pool, or one of its regions. */
 struct alloc {
@@ -41,7 +51,7 @@ struct alloc {
     uint64_t inverse;   /* rule 3; behind twist: one load of both on ARMv7 */
     uint64_t count;     /* blocks */
     uint32_t fresh;     /* blocks 1 to fresh were never used */
-    uint8_t used[];     /* a bit for each block, and bit 0; bytes are found in one step */
+    used_bits used[];   /* a bit for each block, and bit 0, in whole words */
 };
 
 _Static_assert(offsetof(struct alloc, used) == 52, "the same layout on every machine");
@@ -63,7 +73,7 @@ static uint64_t lead_bytes(uintptr_t begin, uint32_t count, uint32_t block_bytes
 }
 
 static uint64_t control_bytes(uint32_t count) {
-    return offsetof(struct alloc, used) + ((uint64_t)count / BITS + 1);
+    return offsetof(struct alloc, used) + ((uint64_t)count / WORD_BITS + 1) * (WORD_BITS / 8);
 }
 
 /* As many blocks as fit; none if not even one does. Bisection, as there may be no divide
@@ -110,14 +120,14 @@ static bool block_used(const struct alloc *box, uint32_t number) {
     return (box->used[number / BITS] >> number % BITS & 1) != 0;
 }
 
-/* In the byte of the block's bit. */
+/* In its byte or word. */
 static uint32_t block_bit(uintptr_t number) {
     return (uint32_t)1 << number % BITS;
 }
 
 static void block_set_used(struct alloc *box, uint32_t number) {
     ALLOC_ASSERT(number - 1 < box->count && !block_used(box, number));
-    box->used[number / BITS] |= (uint8_t)block_bit(number);
+    box->used[number / BITS] |= (used_bits)block_bit(number);
 }
 
 /* ---- boxes ---- */
@@ -257,7 +267,7 @@ static inline bool box_push(struct alloc *box, uintptr_t number, void *block) {
     if (flipped > old) {
         return false; /* the bit was clear */
     }
-    box->used[number / BITS] = (uint8_t)flipped;
+    box->used[number / BITS] = (used_bits)flipped;
     *(uint32_t *)block = box->free_head;
     box->free_head = (uint32_t)number;
     return true;
@@ -364,7 +374,7 @@ static const char *geometry_check(const struct alloc *box) {
 /* Bits are set only for blocks that were ever used. Counts the clear ones among those. */
 static const char *bits_check(const struct alloc *box, uint32_t *free_count) {
     *free_count = 0;
-    for (uint32_t number = 0; number <= ((uint32_t)box->count | (BITS - 1)); number++) {
+    for (uint32_t number = 0; number <= ((uint32_t)box->count | (WORD_BITS - 1)); number++) {
         bool was_used = number > box->fresh && number <= box->count;
         bool used = block_used(box, number);
         if (used && !was_used) {

@@ -79,7 +79,7 @@ START_TEST(test_geometry_is_largest) {
             struct alloc *box = membox_init(pool + shift, bytes, &cfg);
             uint64_t count = box != NULL ? box->count : 0;
             uint64_t more = count + 1;
-            uint64_t more_bytes = more * unit + 52 + more / 8 + 1;
+            uint64_t more_bytes = more * unit + 52 + 4 * (more / 32 + 1);
             EXPECT(more_bytes + 7 > bytes);
             if (box == NULL) {
                 for (size_t i = 0; i < sizeof(pool); i++) {
@@ -130,7 +130,7 @@ END_TEST
 
 /* ---- every state of a box of three blocks ---- */
 
-enum { SMALL_BLOCKS = 3, SMALL_BYTES = SMALL_BLOCKS * 12 + 4 + 52 + 1, DEPTH = 8 };
+enum { SMALL_BLOCKS = 3, SMALL_BYTES = SMALL_BLOCKS * 12 + 4 + 52 + 4, DEPTH = 8 };
 
 static void sequences_try(char *pool, struct alloc *a, uint32_t live, int depth) {
     EXPECT(membox_check(a) == NULL);
