@@ -4,7 +4,7 @@
  *
  * buddy.h has the picture and the rules, buddy_pieces.h what happens to free pieces, buddy_hot.h
  * what is hot of alloc() and free(); realloc() is in buddy_resize.c, walk() and check() are in
- * buddy_check.c, and buddy_pages.c is the same for pages.
+ * buddy_check.c, and buddy_aligned.c is the same for pages.
  *
  * alloc() and free() of 16-byte units and of pages are compiled for that size, all else takes it
  * from the control structure. All functions are O(orders) plus O(regions), realloc() plus one copy;

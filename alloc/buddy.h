@@ -65,8 +65,7 @@ _Static_assert(sizeof(struct alloc) == 48, "the same layout on every machine");
 _Static_assert(sizeof(struct link) == 1 << LINK_LOG && LINK_LOG < UNIT_LOG_MIN,
                "links fit into the smallest free piece");
 
-/* What the tables of buddy.c and buddy_pages.c have in common; caps without what tells them apart.
- */
+/* What the tables of buddy.c and buddy_aligned.c have in common, but for caps that differ. */
 void *buddy_alloc_aligned(struct alloc *a, size_t bytes, size_t align);
 void *buddy_realloc(struct alloc *a, void *p, size_t bytes);
 size_t buddy_usable(const struct alloc *a, const void *p);

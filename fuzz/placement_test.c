@@ -135,7 +135,7 @@ static const struct policy {
     const char *name;
     policy_fn *wrong;
 } policies[] = {{"bestfit", best_fit}, {"bestfit_little", best_fit_little}, {"tlsf", good_fit},
-                {"buddy", buddy_fit},  {"buddy_pages", buddy_fit},          {"bump", next_bytes}};
+                {"buddy", buddy_fit},  {"buddy_aligned", buddy_fit},        {"bump", next_bytes}};
 
 static size_t bytes_draw(uint64_t *random) {
     size_t octave = (size_t)8 << random_below(random, 9);

@@ -15,7 +15,7 @@
 
 enum { ALIGN_MAX = 16 << 20, LARGE_TRIES = 8 };
 
-extern const struct alloc_ops buddy_pages_ops;
+extern const struct alloc_ops buddy_aligned_ops;
 
 struct segment {
     paddr_t base;        /* of the first managed frame */
@@ -80,11 +80,11 @@ static enum vm_status segment_new(struct segment *s, const struct phys_range *ra
     uintptr_t shift = (range->base - (uintptr_t)s->mapping) & (ALIGN_MAX - 1);
     uint8_t *pool = (uint8_t *)s->mapping + shift;
     const struct alloc_cfg cfg = {.zeroed = true};
-    s->buddy = buddy_pages_ops.init(pool, range->bytes, &cfg);
+    s->buddy = buddy_aligned_ops.init(pool, range->bytes, &cfg);
     if (s->buddy == NULL) {
         return VM_INVALID_ARGS;
     }
-    buddy_pages_ops.walk(s->buddy, free_piece_note, s);
+    buddy_aligned_ops.walk(s->buddy, free_piece_note, s);
     s->base = range->base + (paddr_t)(s->host - pool);
     return VM_OK;
 }
@@ -237,18 +237,18 @@ static void *touching_grow(struct alloc *buddy, size_t bytes) {
     void *found = NULL;
     uint32_t count = 0;
     while (found == NULL && count < LARGE_TRIES) {
-        size_t largest = buddy_pages_ops.largest(buddy);
-        void *piece = buddy_pages_ops.alloc(buddy, largest < bytes ? largest : 0);
+        size_t largest = buddy_aligned_ops.largest(buddy);
+        void *piece = buddy_aligned_ops.alloc(buddy, largest < bytes ? largest : 0);
         if (piece == NULL) {
             break;
         }
-        found = buddy_pages_ops.realloc(buddy, piece, bytes);
+        found = buddy_aligned_ops.realloc(buddy, piece, bytes);
         if (found == NULL) {
             tried[count++] = piece;
         }
     }
     while (count > 0) {
-        (void)buddy_pages_ops.free(buddy, tried[--count]);
+        (void)buddy_aligned_ops.free(buddy, tried[--count]);
     }
     return found;
 }
@@ -269,7 +269,7 @@ static __attribute__((noinline)) paddr_t touching_alloc(struct phys *phys, uint3
 static __attribute__((noinline)) paddr_t further_alloc(struct phys *phys, uint32_t pages) {
     for (uint32_t i = 1; i < phys->segments; i++) {
         const struct segment *s = &phys->segment[i];
-        void *p = buddy_pages_ops.alloc(s->buddy, (size_t)pages << VM_PAGE_LOG);
+        void *p = buddy_aligned_ops.alloc(s->buddy, (size_t)pages << VM_PAGE_LOG);
         if (p != NULL) {
             return run_take(phys, s, p, pages);
         }
@@ -282,7 +282,7 @@ paddr_t phys_alloc(struct phys *phys, uint32_t pages) {
         return PADDR_NONE;
     }
     const struct segment *s = &phys->segment[0];
-    void *p = buddy_pages_ops.alloc(s->buddy, (size_t)pages << VM_PAGE_LOG);
+    void *p = buddy_aligned_ops.alloc(s->buddy, (size_t)pages << VM_PAGE_LOG);
     return p != NULL ? run_take(phys, s, p, pages) : further_alloc(phys, pages);
 }
 
@@ -295,7 +295,7 @@ paddr_t phys_alloc_aligned(struct phys *phys, uint32_t pages, uint32_t align_byt
     for (uint32_t i = 0; i < phys->segments; i++) {
         const struct segment *s = &phys->segment[i];
         size_t bytes = (size_t)pages << VM_PAGE_LOG;
-        void *p = buddy_pages_ops.alloc_aligned(s->buddy, bytes, align_bytes);
+        void *p = buddy_aligned_ops.alloc_aligned(s->buddy, bytes, align_bytes);
         if (p != NULL) {
             return run_take(phys, s, p, pages);
         }
@@ -317,7 +317,7 @@ enum vm_status phys_free(struct phys *phys, paddr_t pa) {
     }
     phys->used -= frame->run_pages;
     frame->run_pages = 0;
-    bool freed = buddy_pages_ops.free(s->buddy, s->host + (pa - s->base)) == ALLOC_OK;
+    bool freed = buddy_aligned_ops.free(s->buddy, s->host + (pa - s->base)) == ALLOC_OK;
     assert(freed && "descriptors and buddy system agree");
     return freed ? VM_OK : VM_NOT_VALID;
 }
@@ -332,7 +332,7 @@ enum vm_status phys_shrink(struct phys *phys, paddr_t pa, uint32_t pages) {
     }
     const struct segment *s = segment_of(phys, pa);
     void *p = s->host + (pa - s->base);
-    void *shrunk = buddy_pages_ops.realloc(s->buddy, p, (size_t)pages << VM_PAGE_LOG);
+    void *shrunk = buddy_aligned_ops.realloc(s->buddy, p, (size_t)pages << VM_PAGE_LOG);
     assert(shrunk == p);
     (void)shrunk;
     frame_in(s, pa)->run_pages = pages;
@@ -398,9 +398,9 @@ void phys_usage(const struct phys *phys, struct phys_usage *out) {
     out->free = phys->total - phys->used;
     for (uint32_t i = 0; i < phys->segments; i++) {
         struct alloc *buddy = phys->segment[i].buddy;
-        uint32_t largest = (uint32_t)(buddy_pages_ops.largest(buddy) >> VM_PAGE_LOG);
+        uint32_t largest = (uint32_t)(buddy_aligned_ops.largest(buddy) >> VM_PAGE_LOG);
         out->largest = largest > out->largest ? largest : out->largest;
-        buddy_pages_ops.walk(buddy, piece_count, out);
+        buddy_aligned_ops.walk(buddy, piece_count, out);
     }
 }
 
@@ -439,9 +439,9 @@ const char *phys_check(const struct phys *phys) {
     struct agreement seen = {0};
     for (uint32_t i = 0; i < phys->segments && seen.broken == NULL; i++) {
         seen.segment = &phys->segment[i];
-        seen.broken = buddy_pages_ops.check(seen.segment->buddy);
+        seen.broken = buddy_aligned_ops.check(seen.segment->buddy);
         if (seen.broken == NULL) {
-            buddy_pages_ops.walk(seen.segment->buddy, piece_agrees, &seen);
+            buddy_aligned_ops.walk(seen.segment->buddy, piece_agrees, &seen);
         }
     }
     if (seen.broken == NULL && seen.used != phys->used) {
