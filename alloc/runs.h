@@ -379,12 +379,13 @@ HEAP_HOT void block_release(struct heap *h, uint32_t b) {
     block_give(&RUNS_INDEX, h, b, bytes);
 }
 
-/* Four words that are no headers. */
+enum { RUNS_SCRUBBED = 8 }; /* words at a time: a free may give back two runs */
+
 static inline void words_scrub(unsigned char *word, size_t step) {
-    ((struct heap_word *)word)->value = HEAP_FREE;
-    ((struct heap_word *)(word + step))->value = HEAP_FREE;
-    ((struct heap_word *)(word + 2 * step))->value = HEAP_FREE;
-    ((struct heap_word *)(word + 3 * step))->value = HEAP_FREE;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < RUNS_SCRUBBED; i++) {
+        ((struct heap_word *)(word + i * step))->value = HEAP_FREE;
+    }
 }
 
 /* Slots have no headers. What lies where one would have its own, at the end of the slot before or
@@ -393,10 +394,10 @@ RUNS_RARE void run_scrub(struct runs *r, uint32_t run, uint32_t class) {
     size_t step = 8 * class;
     unsigned char *slots = (unsigned char *)r + run - RUNS_SHIFT - 4;
     unsigned char *word = slots + (bits_highest(run_header_bits(class)) + 1) * step;
-    unsigned char *last = slots + (RUNS_SLOTS - 3) * step;
+    unsigned char *last = slots + (RUNS_SLOTS + 1 - RUNS_SCRUBBED) * step;
     run_link_set(r, run, RUN_PREV, HEAP_FREE);
     words_scrub(last, step);
-    for (; word < last; word += 4 * step) {
+    for (; word < last; word += RUNS_SCRUBBED * step) {
         words_scrub(word, step);
     }
 }
