@@ -30,7 +30,7 @@ enum pagetable_flags {
     PT_READ = 1u << 0, /* without it nobody may access: AP 000 */
     PT_WRITE = 1u << 1,
     PT_EXECUTE = 1u << 2, /* without it XN is set */
-    PT_USER = 1u << 3,    /* unprivileged too */
+    PT_USER = 1u << 3,    /* unprivileged too; without PT_READ it says nothing and is not kept */
     PT_GLOBAL = 1u << 4,  /* nG = 0: matches under every ASID */
     PT_SHARED = 1u << 5,  /* S */
     /* Privileged code reads and writes, user reads: AP 010. With PT_USER, without PT_WRITE. */

@@ -221,10 +221,17 @@ static enum vm_status model_map(const struct world *world, uint32_t first, uint3
     return VM_OK;
 }
 
+/* What of `how` a descriptor can tell: AP 000 does not say who may not access. */
+static struct pagetable_map kept(const struct pagetable_map *how) {
+    struct pagetable_map as = *how;
+    as.flags &= (as.flags & PT_READ) != 0 ? ~0u : ~(uint32_t)PT_USER;
+    return as;
+}
+
 static void apply_map(struct world *world, uint32_t first, uint32_t count, uint32_t pa,
                       const struct pagetable_map *how) {
     for (uint32_t i = 0; i < count; i++) {
-        world->page[first + i] = (struct page){true, pa + (i << 12), *how};
+        world->page[first + i] = (struct page){true, pa + (i << 12), kept(how)};
     }
 }
 
@@ -273,7 +280,7 @@ static void do_protect(struct world *world) {
     }
     for (uint32_t i = first; i < first + count; i++) {
         if (world->page[i].mapped) {
-            world->page[i].how = how;
+            world->page[i].how = kept(&how);
         }
     }
 }
@@ -304,7 +311,7 @@ START_TEST(tables_equal_flat_model) {
     struct world *world = malloc(sizeof *world);
     unsigned frames[] = {FRAMES, 12, 6};
     world_open(world, seed_of((uint64_t)_i), frames[_i % 3], _i % 4 == 3);
-    unsigned operations = getenv("HEAPRIG_FULL") != NULL ? 40 * WORLD_OPERATIONS : WORLD_OPERATIONS;
+    unsigned operations = is_full_run() ? 40 * WORLD_OPERATIONS : WORLD_OPERATIONS;
     for (unsigned op = 0; op < operations; op++) {
         switch (random_below(&world->random, 8)) {
         case 0:
