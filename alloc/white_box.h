@@ -9,6 +9,7 @@
 #define HEAPRIG_WHITE_BOX_H
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,12 @@ static inline int run_suite(Suite *suite) {
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed == 0 ? 0 : 1;
+}
+
+/* Is HEAPRIG_FULL set, and not to nothing? Then tests may take long. */
+static inline bool is_full_run(void) {
+    const char *text = getenv("HEAPRIG_FULL");
+    return text != NULL && text[0] != '\0';
 }
 
 #endif

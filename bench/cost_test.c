@@ -9,6 +9,8 @@
 #include "rows.h"
 #include "test_trace.h"
 
+#include "../fuzz/random_ops.h"
+
 #include <stdio.h>
 #include <unistd.h>
 
@@ -205,7 +207,7 @@ START_TEST(steps_are_bounded) {
     static const char attacks[] =
         "-t gen:comb:1:4000,gen:uniform:2:4000,gen:powerlaw:3:4000,gen:ramp:4:4000,"
         "gen:pow2plus1:5:4000,gen:realloc_growth:6:4000,gen:shrink:7:4000,gen:knuth:8:4000";
-    const char *const runs[] = {getenv("HEAPRIG_FULL") != NULL ? "" : "-n 4000", attacks};
+    const char *const runs[] = {random_full() ? "" : "-n 4000", attacks};
     if (arch_absent(_i)) {
         return;
     }
@@ -285,7 +287,7 @@ int main(void) {
     Suite *suite = suite_create("cost");
     TCase *tcase = tcase_create("cost");
     suite_add_tcase(suite, tcase);
-    tcase_set_timeout(tcase, getenv("HEAPRIG_FULL") != NULL ? 3600 : 240);
+    tcase_set_timeout(tcase, random_full() ? 3600 : 240);
     tcase_add_checked_fixture(tcase, folder_make, folder_drop);
     tcase_add_loop_test(tcase, planted_operations_are_named, 0, 1);
     tcase_add_loop_test(tcase, counts_repeat, 0, ARCHS);

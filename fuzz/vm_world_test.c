@@ -40,8 +40,7 @@ START_TEST(test_random_programs) {
     uint64_t random = seed_of(1);
     struct vm_world *w = vm_world_new();
     ck_assert_ptr_nonnull(w);
-    const char *full = getenv("HEAPRIG_FULL");
-    int programs = full != NULL && full[0] != 0 ? LONG_PROGRAMS : SHORT_PROGRAMS;
+    int programs = is_full_run() ? LONG_PROGRAMS : SHORT_PROGRAMS;
     for (int i = 0; i < programs; i++) {
         size_t bytes = program_fill(&random, program);
         const char *verdict = vm_world_run(w, program, bytes);

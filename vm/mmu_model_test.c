@@ -353,7 +353,7 @@ static void do_maintenance(struct model *model, uint64_t *random) {
 
 static void model_run(uint64_t *random, unsigned operations) {
     struct mmu_rig rig;
-    rig_ram(&rig, 1);
+    rig_ram(&rig, 1 + operations / 20000); /* a change in 36 operations may take a table of 1 KiB */
     random_core(&rig.core, random);
     rig_mmu(&rig, false);
     struct model *model = calloc(1, sizeof *model);
@@ -396,7 +396,7 @@ enum { MODEL_WORLDS = 50, MODEL_OPERATIONS = 5000 };
 
 START_TEST(fast_mmu_equals_list_model) {
     uint64_t random = seed_of((uint64_t)_i);
-    unsigned operations = getenv("HEAPRIG_FULL") != NULL ? 40 * MODEL_OPERATIONS : MODEL_OPERATIONS;
+    unsigned operations = is_full_run() ? 40 * MODEL_OPERATIONS : MODEL_OPERATIONS;
     model_run(&random, operations);
 }
 END_TEST
