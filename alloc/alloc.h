@@ -49,6 +49,9 @@
 /* While largest() is no more than this, it may be a slot of an allocator with SLOTS. */
 #define ALLOC_SLOT_MAX 256u
 
+/* What largest() may gain by an alloc(): the width of a size class. */
+#define ALLOC_LARGEST_GROWTH(largest) (((largest) + ALLOC_ALIGN) / 32)
+
 struct alloc; /* opaque; points into the pool */
 
 /* What an allocator can do. The harness asks these bits and never an allocator's name. */
@@ -169,8 +172,10 @@ struct alloc_ops {
     size_t (*usable)(const struct alloc *a, const void *p);
 
     /* The largest `bytes` for which alloc() would succeed now; every smaller request above 0
-     * succeeds as well. 0 when full. An alloc() makes it no larger. Cost: see each allocator, at
-     * most O(free blocks). May be NULL for plug-ins. */
+     * succeeds as well. 0 when full. An alloc() makes it larger by ALLOC_LARGEST_GROWTH at most:
+     * who looks at no more than some blocks of a size class, to be O(1), may see another one when
+     * the first of them is taken. Cost: see each allocator, at most O(free blocks). May be NULL
+     * for plug-ins. */
     size_t (*largest)(const struct alloc *a);
 
     /* Gives the pool more memory: true. False iff mem is NULL, too small for one smallest block,

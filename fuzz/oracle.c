@@ -316,14 +316,14 @@ static size_t align_expected(const struct oracle *oracle, const struct op *op,
     return align > 1 ? align : oracle->default_align;
 }
 
-/* An alloc() makes largest() no larger. */
+/* An alloc() makes largest() no larger, but for what a size class hides. */
 static bool growth_judge(struct oracle *oracle, const struct op *op) {
     const struct oracle_config *config = &oracle->config;
     if (!oracle->largest_known || op->kind == OP_ALIGNED) {
         return true;
     }
     size_t largest = config->ops->largest(config->heap);
-    return largest <= oracle->largest_before ||
+    return largest <= oracle->largest_before + ALLOC_LARGEST_GROWTH(oracle->largest_before) ||
            oracle_fail(oracle, ORACLE_LARGEST, "%zu, was %zu before the alloc", largest,
                        oracle->largest_before);
 }
