@@ -105,7 +105,8 @@ RUNS_RARE void *runs_rescue(struct heap *h, size_t request, size_t align) {
     }
     bool is_plain = align <= ALLOC_ALIGN;
     uint32_t need = request_block_bytes((uint32_t)request + (is_plain ? 0 : HEAP_ALIGNED));
-    uint32_t b = held_find(h, need + (is_plain ? 0 : align + 8));
+    size_t room = need + (is_plain ? 0 : align + 8);
+    uint32_t b = held_find(h, room);
     if (b == 0) {
         return is_plain ? slot_borrow(runs_of(h), request) : NULL;
     }
@@ -114,6 +115,10 @@ RUNS_RARE void *runs_rescue(struct heap *h, size_t request, size_t align) {
         return payload_count(h, block_payload(h, b));
     }
     /* What is joined last is first in its list, so the heap finds it. */
+    uint32_t bytes = block_size(heap_get(h, b));
+    if (bytes < room && b + bytes != h->top && block_is_parked(h, b + bytes)) {
+        held_release(runs_of(h), b + bytes);
+    }
     held_release(runs_of(h), b);
     return payload_count(h, heap_place(&RUNS_INDEX, h, request, align));
 }
