@@ -49,8 +49,8 @@
 /* While largest() is no more than this, it may be a slot of an allocator with SLOTS. */
 #define ALLOC_SLOT_MAX 256u
 
-/* What largest() may gain by an alloc(): the width of a size class. */
-#define ALLOC_LARGEST_GROWTH(largest) (((largest) + ALLOC_ALIGN) / 32)
+/* What largest() may gain by an alloc(): the width of a size class, 16 to an octave. */
+#define ALLOC_LARGEST_GROWTH(largest) (((largest) + ALLOC_ALIGN) / 16)
 
 struct alloc; /* opaque; points into the pool */
 
