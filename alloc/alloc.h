@@ -49,7 +49,8 @@
 /* While largest() is no more than this, it may be a slot of an allocator with SLOTS. */
 #define ALLOC_SLOT_MAX 256u
 
-/* What largest() may gain by an alloc(): the width of a size class, 16 to an octave. */
+/* What largest() of a GOOD_FIT allocator may gain by an alloc(): the width of a size class, 16 of
+ * them to an octave. */
 #define ALLOC_LARGEST_GROWTH(largest) (((largest) + ALLOC_ALIGN) / 16)
 
 struct alloc; /* opaque; points into the pool */
@@ -71,6 +72,7 @@ enum alloc_cap {
                                      bytes, which alloc_aligned() cannot use */
     ALLOC_CAP_THREADS = 1u << 8,  /* several threads may call it at once, but for init() */
     ALLOC_CAP_BLOCK_SIZES = 1u << 9, /* its smallest block can be chosen: cfg.block_bytes */
+    ALLOC_CAP_GOOD_FIT = 1u << 10,   /* looks at some blocks of a size class only, see largest() */
 };
 
 /* Why free() refused. Only the distinction ALLOC_OK or not is contractual. */
@@ -172,10 +174,10 @@ struct alloc_ops {
     size_t (*usable)(const struct alloc *a, const void *p);
 
     /* The largest `bytes` for which alloc() would succeed now; every smaller request above 0
-     * succeeds as well. 0 when full. An alloc() makes it larger by ALLOC_LARGEST_GROWTH at most:
-     * who looks at no more than some blocks of a size class, to be O(1), may see another one when
-     * the first of them is taken. Cost: see each allocator, at most O(free blocks). May be NULL
-     * for plug-ins. */
+     * succeeds as well. 0 when full. An alloc() never makes it larger; with GOOD_FIT by
+     * ALLOC_LARGEST_GROWTH at most: who looks at no more than some blocks of a size class, to be
+     * O(1), may see another one when the first of them is taken. Cost: see each allocator, at most
+     * O(free blocks). May be NULL for plug-ins. */
     size_t (*largest)(const struct alloc *a);
 
     /* Gives the pool more memory: true. False iff mem is NULL, too small for one smallest block,

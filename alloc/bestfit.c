@@ -397,4 +397,4 @@ static const struct heap_index_ops bestfit_index_ops = {
     .check = bestfit_index_check,
 };
 
-HEAP_DEFINE(bestfit, "the smallest block that fits, found without a scan")
+HEAP_DEFINE(bestfit, 0, "the smallest block that fits, found without a scan")

@@ -6,7 +6,7 @@
  * An allocator of this kind is an index over this heap:
  *
  *   static const struct heap_index_ops NAME_index_ops = { ... };
- *   HEAP_DEFINE(NAME, "summary")
+ *   HEAP_DEFINE(NAME, CAPS, "summary")
  *
  * Regions. Each added region is a heap of its own, with control structure and wilderness, chained
  * to the pool in address order. A request is served by the first that can.
@@ -82,8 +82,9 @@ static inline bool heap_add_region(const struct heap_index_ops *ix, struct heap 
     return true;
 }
 
-/* The table NAME_ops of an allocator over NAME_index_ops. */
-#define HEAP_DEFINE(NAME, SUMMARY)                                                                 \
+/* The table NAME_ops of an allocator over NAME_index_ops; CAPS: enum alloc_cap that the index adds
+ * to those of the heap, or 0. */
+#define HEAP_DEFINE(NAME, CAPS, SUMMARY)                                                           \
     static struct alloc *NAME##_init(void *pool, size_t bytes, const struct alloc_cfg *cfg) {      \
         (void)cfg;                                                                                 \
         return (struct alloc *)heap_init(&NAME##_index_ops, pool, bytes);                          \
@@ -120,7 +121,7 @@ static inline bool heap_add_region(const struct heap_index_ops *ix, struct heap 
     }                                                                                              \
     const struct alloc_ops NAME##_ops = {                                                          \
         .abi = ALLOC_ABI,                                                                          \
-        .caps = ALLOC_CAP_FREES | ALLOC_CAP_COALESCES | ALLOC_CAP_DETECTS_MISUSE,                  \
+        .caps = ALLOC_CAP_FREES | ALLOC_CAP_COALESCES | ALLOC_CAP_DETECTS_MISUSE | (CAPS),         \
         .name = #NAME,                                                                             \
         .summary = SUMMARY,                                                                        \
         .pool_max = ALLOC_POOL_MAX,                                                                \

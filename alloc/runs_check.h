@@ -237,8 +237,8 @@ static inline const char *runs_check(const struct heap *h) {
     return broken;
 }
 
-/* The table of an allocator with runs. */
-#define RUNS_DEFINE(NAME, SUMMARY)                                                                 \
+/* The table of an allocator with runs; CAPS as for HEAP_DEFINE. */
+#define RUNS_DEFINE(NAME, CAPS, SUMMARY)                                                           \
     static struct alloc *NAME##_init(void *pool, size_t bytes, const struct alloc_cfg *cfg) {      \
         return runs_init(pool, bytes, cfg != NULL && cfg->zeroed);                                 \
     }                                                                                              \
@@ -274,8 +274,8 @@ static inline const char *runs_check(const struct heap *h) {
     }                                                                                              \
     const struct alloc_ops NAME##_ops = {                                                          \
         .abi = ALLOC_ABI,                                                                          \
-        .caps =                                                                                    \
-            ALLOC_CAP_FREES | ALLOC_CAP_COALESCES | ALLOC_CAP_DETECTS_MISUSE | ALLOC_CAP_SLOTS,    \
+        .caps = ALLOC_CAP_FREES | ALLOC_CAP_COALESCES | ALLOC_CAP_DETECTS_MISUSE |                 \
+                ALLOC_CAP_SLOTS | (CAPS),                                                          \
         .name = #NAME,                                                                             \
         .summary = SUMMARY,                                                                        \
         .pool_max = ALLOC_POOL_MAX,                                                                \

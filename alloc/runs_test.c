@@ -26,7 +26,7 @@ static const struct heap_index_ops eager_index_ops = TLSF_INDEX(eager_ops);
 
 #include "runs_check.h"
 
-RUNS_DEFINE(eager, "a run for every small block")
+RUNS_DEFINE(eager, TLSF_CAPS, "a run for every small block")
 
 #include "white_box.h"
 

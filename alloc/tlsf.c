@@ -9,4 +9,5 @@ extern const struct alloc_ops tlsf_ops;
 
 static const struct heap_index_ops tlsf_index_ops = TLSF_INDEX(tlsf_ops);
 
-HEAP_DEFINE(tlsf, "two-level segregated fit, good fit among 3; all operations in constant time")
+HEAP_DEFINE(tlsf, TLSF_CAPS,
+            "two-level segregated fit, good fit among 3; all operations in constant time")

@@ -25,4 +25,5 @@ static const struct heap_index_ops tlsf_fast_index_ops = TLSF_INDEX(tlsf_fast_op
 
 #include "runs_check.h"
 
-RUNS_DEFINE(tlsf_fast, "tlsf behind slab runs for blocks of up to 256 B and parked blocks; fastest")
+RUNS_DEFINE(tlsf_fast, TLSF_CAPS,
+            "tlsf behind slab runs for blocks of up to 256 B and parked blocks; fastest")

@@ -24,4 +24,5 @@ static const struct heap_index_ops tlsf_frugal_index_ops = TLSF_INDEX(tlsf_fruga
 
 #include "runs_check.h"
 
-RUNS_DEFINE(tlsf_frugal, "tlsf behind slab runs for many blocks of up to 64 B; least memory")
+RUNS_DEFINE(tlsf_frugal, TLSF_CAPS,
+            "tlsf behind slab runs for many blocks of up to 64 B; least memory")

@@ -22,6 +22,9 @@
 
 enum { TLSF_PROBES = 3 };
 
+/* What an allocator over this index can do beyond what all heaps can. */
+#define TLSF_CAPS ALLOC_CAP_GOOD_FIT
+
 /* The first of at most TLSF_PROBES blocks of the class that suffices, or 0. */
 HEAP_HOT uint32_t tlsf_probe(const struct heap *h, uint32_t class, uint32_t bytes) {
     size_t node = node_next(h, node_of_head(class));

@@ -14,10 +14,8 @@ static const char doc[] =
     "Lists the allocators, generators and recorded traces that other commands "
     "take by name.\v"
     "Capabilities: f frees, c coalesces, s one block size only, p whole "
-    "pages, b any smallest block, m detects misuse, M detects every misuse, l small slots, t "
-    "several threads may share "
-    "it, "
-    "- no pool.";
+    "pages, b any smallest block, m detects misuse, M detects every misuse, l small slots, g good "
+    "fit among some blocks of a size class, t several threads may share it, - no pool.";
 
 static void caps_print(uint32_t caps) {
     static const struct {
@@ -27,7 +25,8 @@ static void caps_print(uint32_t caps) {
                    {ALLOC_CAP_FIXED_SIZE, 's'},   {ALLOC_CAP_PAGES, 'p'},
                    {ALLOC_CAP_BLOCK_SIZES, 'b'},  {ALLOC_CAP_DETECTS_MISUSE, 'm'},
                    {ALLOC_CAP_EXACT_MISUSE, 'M'}, {ALLOC_CAP_SLOTS, 'l'},
-                   {ALLOC_CAP_THREADS, 't'},      {ALLOC_CAP_POOLLESS, '-'}};
+                   {ALLOC_CAP_GOOD_FIT, 'g'},     {ALLOC_CAP_THREADS, 't'},
+                   {ALLOC_CAP_POOLLESS, '-'}};
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
         putchar((caps & letters[i].cap) != 0 ? letters[i].letter : ' ');
     }

@@ -316,14 +316,17 @@ static size_t align_expected(const struct oracle *oracle, const struct op *op,
     return align > 1 ? align : oracle->default_align;
 }
 
-/* An alloc() makes largest() no larger, but for what a size class hides. */
+/* An alloc() makes largest() no larger, but for what a size class hides from a good fit. */
 static bool growth_judge(struct oracle *oracle, const struct op *op) {
     const struct oracle_config *config = &oracle->config;
     if (!oracle->largest_known || op->kind == OP_ALIGNED) {
         return true;
     }
     size_t largest = config->ops->largest(config->heap);
-    return largest <= oracle->largest_before + ALLOC_LARGEST_GROWTH(oracle->largest_before) ||
+    size_t growth = (config->ops->caps & ALLOC_CAP_GOOD_FIT) != 0
+                        ? ALLOC_LARGEST_GROWTH(oracle->largest_before)
+                        : 0;
+    return largest <= oracle->largest_before + growth ||
            oracle_fail(oracle, ORACLE_LARGEST, "%zu, was %zu before the alloc", largest,
                        oracle->largest_before);
 }

@@ -14,8 +14,11 @@
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SIZES = 16 };
+
+extern const struct alloc_ops tlsf_frugal_ops;
 
 static glob_t files;
 
@@ -82,6 +85,29 @@ START_TEST(stays_fixed) {
 }
 END_TEST
 
+/* Only who declares a good fit may let largest() grow at an alloc(): the same calls that are right
+ * with the bit are wrong without it. */
+START_TEST(growth_is_for_good_fits_only) {
+    struct script script;
+    struct problem problem;
+    ck_assert_msg(script_load("corpus/regress/tlsf-fourth-block-of-a-class.txt", &script, &problem),
+                  "%s", problem.text);
+    struct alloc_ops exact = tlsf_frugal_ops;
+    exact.caps &= ~(uint32_t)ALLOC_CAP_GOOD_FIT;
+    struct runner_config config = {.ops = &exact,
+                                   .audit_every = 1,
+                                   .slot_count = slots_of(&script),
+                                   .pool_max = script.setup.pool_bytes};
+    struct runner *runner = runner_new(&config);
+    ck_assert_ptr_nonnull(runner);
+    const char *broken = runner_script(runner, &script);
+    ck_assert_ptr_nonnull(broken);
+    ck_assert_msg(strstr(broken, "before the alloc") != NULL, "%s", broken);
+    runner_free(runner);
+    script_close(&script);
+}
+END_TEST
+
 int main(void) {
     if (glob("corpus/regress/*.txt", 0, NULL, &files) != 0) {
         fputs("corpus/regress/*.txt: no files, expected to run where the corpus is\n", stderr);
@@ -92,5 +118,6 @@ int main(void) {
     suite_add_tcase(suite, tcase);
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, stays_fixed, 0, (int)files.gl_pathc);
+    tcase_add_test(tcase, growth_is_for_good_fits_only);
     return test_main(suite);
 }
