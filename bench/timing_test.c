@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { SPIN_NS = 3000, SLOW_NS = 60000, SLOW_EVERY = 50 };
 
@@ -105,6 +106,18 @@ START_TEST(budget_saves_rounds_but_three) {
 }
 END_TEST
 
+/* 2 % of the allocs and 1 % of all calls are slow. */
+static bool tail_shows(const struct latency *latency) {
+    struct row_latency alloc = latency_row(latency, LATENCY_ALLOC);
+    struct row_latency all = latency_row_all(latency);
+    const double fast = SLOW_NS / 2.0, slow = SLOW_NS * 0.95;
+    printf("alloc p50 %.0f, p99 %.0f, max %.0f; all p50 %.0f, p99.9 %.0f ns\n", alloc.p50,
+           alloc.p99, alloc.max, all.p50, all.p999);
+    return alloc.p50 < fast && alloc.p99 >= slow && alloc.max >= slow &&
+           latency_row(latency, LATENCY_FREE).p50 < fast && all.p50 < fast && all.p999 >= slow;
+}
+
+/* On a machine whose processor others take away, one of three tries has to show the tail. */
 START_TEST(tail_is_seen) {
     struct trace trace = pairs();
     struct stage_memory memory = {0};
@@ -115,19 +128,17 @@ START_TEST(tail_is_seen) {
     struct latency *latency = calloc(1, sizeof *latency);
     struct problem problem;
     struct latency_plan plan = {.replays = 5, .overhead = tick_overhead(), .tick_ns = tick_ns()};
-    ck_assert(latency_measure(&stage, &plan, latency, &problem));
+    bool shown = false;
+    for (int i = 0; i < 3 && !shown; i++) {
+        memset(latency, 0, sizeof *latency);
+        ck_assert(latency_measure(&stage, &plan, latency, &problem));
+        shown = tail_shows(latency);
+    }
+    ck_assert(shown);
     ck_assert_uint_eq(latency->replays, 5);
     ck_assert_uint_eq(latency->ticks[LATENCY_ALLOC].count, 500);
     ck_assert_uint_eq(latency->ticks[LATENCY_FREE].count, 500);
     ck_assert_uint_eq(latency->ticks[LATENCY_REALLOC].count, 0);
-    struct row_latency alloc = latency_row(latency, LATENCY_ALLOC);
-    struct row_latency all = latency_row_all(latency);
-    /* 2 % of the allocs and 1 % of all calls are slow. */
-    ck_assert(alloc.p50 < SLOW_NS / 2.0);
-    ck_assert(alloc.p99 >= SLOW_NS * 0.95);
-    ck_assert(alloc.max >= SLOW_NS * 0.95);
-    ck_assert(latency_row(latency, LATENCY_FREE).p50 < SLOW_NS / 2.0);
-    ck_assert(all.p50 < SLOW_NS / 2.0 && all.p999 >= SLOW_NS * 0.95);
     ck_assert(isnan(latency_row(latency, LATENCY_REALLOC).p50));
     plan.budget_ns = 1;
     ck_assert(latency_measure(&stage, &plan, latency, &problem));
