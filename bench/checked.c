@@ -2,9 +2,7 @@
  * checked.c - see checked.h. */
 #include "checked.h"
 
-#include "progress.h"
-#include "stage.h"
-#include "workers.h"
+#include "pairs.h"
 
 #include "../fuzz/oracle.h"
 
@@ -19,27 +17,18 @@ enum {
     CONTENT_CAP_BYTES = 512,
 };
 
-struct checked_pass {
-    const struct selection *selection;
-    uint64_t seed;
-    struct held_trace held;
-    struct progress progress;
-};
-
 struct verdict {
-    bool judged;
-    char why[STAGE_WHY_BYTES]; /* when not */
-    char broken[512];          /* empty: sound */
+    struct pair_outcome pair;
+    char broken[512]; /* empty: sound */
     struct oracle_counts counts;
-    struct problem problem;
 };
 
 static void stage_judge(const struct stage *stage, uint64_t seed, struct verdict *verdict) {
     struct replay replay;
     struct replay_result result;
     if (!stage_ready(stage, &replay)) {
-        (void)snprintf(verdict->why, sizeof verdict->why, "init() refuses a pool of %zu bytes",
-                       stage->plan.pool_bytes);
+        (void)snprintf(verdict->pair.why, sizeof verdict->pair.why,
+                       "init() refuses a pool of %zu bytes", stage->plan.pool_bytes);
         return;
     }
     const struct oracle_config config = {
@@ -56,7 +45,7 @@ static void stage_judge(const struct stage *stage, uint64_t seed, struct verdict
         .content_cap_bytes = CONTENT_CAP_BYTES};
     struct oracle *oracle = oracle_new(&config);
     if (oracle == NULL) {
-        (void)problem_set(&verdict->problem, "out of memory");
+        (void)problem_set(&verdict->pair.problem, "out of memory");
         return;
     }
     struct replay_observer observer = oracle_observer(oracle);
@@ -65,7 +54,7 @@ static void stage_judge(const struct stage *stage, uint64_t seed, struct verdict
     replay_run(&replay, &result);
     const char *broken = oracle_audit(oracle);
     (void)snprintf(verdict->broken, sizeof verdict->broken, "%s", broken != NULL ? broken : "");
-    verdict->judged = true;
+    verdict->pair.measured = true;
     verdict->counts = oracle_counts(oracle);
     oracle_free(oracle);
     if (stage_poolless(stage->ops) && broken == NULL) {
@@ -73,80 +62,53 @@ static void stage_judge(const struct stage *stage, uint64_t seed, struct verdict
     }
 }
 
-static void checked_job(void *ctx, size_t job, void *result) {
-    struct checked_pass *pass = ctx;
+static void pair_judge(void *ctx, const struct pair *pair, void *result) {
+    const uint64_t *seed = ctx;
     struct verdict *verdict = result;
-    const struct selection *selection = pass->selection;
-    if (!selection_hold(selection, job / selection->allocator_count, &pass->held,
-                        &verdict->problem)) {
-        return;
-    }
     struct stage_memory memory;
-    struct stage stage = {.ops = selection->ops[job % selection->allocator_count],
-                          .trace = &pass->held.trace,
-                          .memory = &memory,
-                          .touch = REPLAY_TOUCH_NONE};
-    if (stage_plan_make(stage.ops, stage.trace, &stage.plan, verdict->why) &&
+    struct stage stage = {
+        .ops = pair->ops, .trace = pair->trace, .memory = &memory, .touch = REPLAY_TOUCH_NONE};
+    if (stage_plan_make(stage.ops, stage.trace, &stage.plan, verdict->pair.why) &&
         stage_memory_open(&memory, stage.plan.pool_bytes + GUARD_BYTES, stage.trace->counts.slots,
-                          &verdict->problem)) {
-        stage_judge(&stage, pass->seed, verdict);
+                          &verdict->pair.problem)) {
+        stage_judge(&stage, *seed, verdict);
         stage_memory_close(&memory);
     }
 }
 
-static void checked_progress(void *ctx, size_t done, size_t job) {
-    struct checked_pass *pass = ctx;
-    char name[64];
-    selection_name(pass->selection, job / pass->selection->allocator_count, name, sizeof name);
-    progress_show(&pass->progress, done,
-                  pass->selection->ops[job % pass->selection->allocator_count]->name, name);
-}
-
-/* Writes a job's line; true when a rule was broken. */
-static bool verdict_print(const struct selection *selection, size_t job,
-                          const struct workers_job *account, const struct verdict *verdict,
-                          FILE *out) {
-    char trace[64];
-    selection_name(selection, job / selection->allocator_count, trace, sizeof trace);
-    fprintf(out, "%s on %s: ", selection->ops[job % selection->allocator_count]->name, trace);
-    if (!account->done) {
-        fprintf(out, "BROKEN: it crashed with signal %d (%s)\n", account->signal,
-                account->signal > 0 ? strsignal(account->signal) : "exit");
-    } else if (!verdict->judged) {
-        fprintf(out, "not checked: %s\n", verdict->why);
+/* Writes a pair's line; true when a rule was broken. */
+static bool verdict_print(const struct pairs_done *done, size_t pair, FILE *out) {
+    const struct verdict *verdict = pairs_result(done, pair);
+    struct row_skip skip;
+    bool skipped = pairs_skipped(done, pair, &skip);
+    bool crashed = pairs_crash(done, pair) != NULL;
+    fprintf(out, "%s on %s: ", skip.allocator, skip.trace);
+    if (skipped) {
+        fprintf(out, "%s: %s\n", crashed ? "BROKEN" : "not checked", skip.why);
     } else if (verdict->broken[0] != '\0') {
         fprintf(out, "BROKEN: %s\n", verdict->broken);
     } else {
         fprintf(out, "sound, %" PRIu64 " ops, %" PRIu64 " audits, %" PRIu64 " misuse probes\n",
                 verdict->counts.ops, verdict->counts.audits, verdict->counts.probes);
     }
-    return !account->done || verdict->broken[0] != '\0';
+    return crashed || verdict->broken[0] != '\0';
 }
 
 bool checked_run(const struct selection *selection, unsigned jobs, uint64_t seed, FILE *out,
                  size_t *broken, struct problem *problem) {
-    struct checked_pass pass = {.selection = selection, .seed = seed};
-    struct workers workers = {.count = jobs,
-                              .job_count = selection->trace_count * selection->allocator_count,
-                              .result_bytes = sizeof(struct verdict),
-                              .run = checked_job,
-                              .progress = checked_progress,
-                              .ctx = &pass};
-    void *results = NULL;
-    struct workers_job *accounts = NULL;
-    progress_begin(&pass.progress, workers.job_count);
-    bool ran = workers_run(&workers, &results, &accounts, problem);
-    progress_end(&pass.progress);
+    const struct pairs pairs = {.selection = selection,
+                                .jobs = jobs,
+                                .result_bytes = sizeof(struct verdict),
+                                .run = pair_judge,
+                                .ctx = &seed};
+    struct pairs_done done;
     *broken = 0;
-    const struct verdict *verdicts = results;
-    for (size_t i = 0; ran && i < workers.job_count; i++) {
-        if (accounts[i].done && verdicts[i].problem.text[0] != '\0') {
-            *problem = verdicts[i].problem;
-            ran = false;
-        } else {
-            *broken += verdict_print(selection, i, &accounts[i], &verdicts[i], out);
-        }
+    if (!pairs_run(&pairs, &done, problem)) {
+        return false;
     }
-    workers_release(&workers, results, accounts);
-    return ran;
+    for (size_t i = 0; i < done.count; i++) {
+        *broken += verdict_print(&done, i, out);
+    }
+    pairs_release(&done);
+    return true;
 }

@@ -103,42 +103,35 @@ static bool outcomes_print(const struct threads_options *o, const struct row_set
 }
 
 /* Names what broke on stderr; how many did. */
-static size_t broken_print(const struct selection *selection,
-                           const struct threads_outcome *outcomes) {
+static size_t broken_print(const struct pairs_done *done) {
     size_t broken = 0;
-    for (size_t i = 0; i < selection->trace_count * selection->allocator_count; i++) {
-        if (outcomes[i].broken[0] != '\0') {
-            char trace[64];
-            selection_name(selection, i / selection->allocator_count, trace, sizeof trace);
-            fprintf(stderr, "heaprig: %s on %s: %s\n",
-                    selection->ops[i % selection->allocator_count]->name, trace,
-                    outcomes[i].broken);
+    for (size_t i = 0; i < done->count; i++) {
+        struct row_skip name;
+        (void)pairs_skipped(done, i, &name);
+        const char *rule = threads_broken(done, i);
+        if (rule != NULL) {
+            fprintf(stderr, "heaprig: %s on %s: %s\n", name.allocator, name.trace, rule);
             broken++;
         }
     }
     return broken;
 }
 
-static int measured_tell(const struct threads_options *o, const struct selection *selection,
-                         const struct threads_outcome *outcomes, struct problem *problem) {
-    size_t count = selection->trace_count * selection->allocator_count;
-    struct threads_row *rows = calloc(count + 1, sizeof *rows);
-    struct row_skip *skips = calloc(count + 1, sizeof *skips);
+static int measured_tell(const struct threads_options *o, const struct pairs_done *done,
+                         struct problem *problem) {
+    struct threads_row *rows = calloc(done->count + 1, sizeof *rows);
+    struct row_skip *skips = calloc(done->count + 1, sizeof *skips);
     struct row_set set = {.kind = &threads_rows,
                           .rows = rows,
                           .skips = skips,
-                          .order = selection->ops,
-                          .order_count = selection->allocator_count};
-    for (size_t i = 0; rows != NULL && skips != NULL && i < count; i++) {
-        if (outcomes[i].done) {
-            rows[set.row_count++] = outcomes[i].row;
-        } else if (outcomes[i].why[0] != '\0') {
-            struct row_skip *skip = &skips[set.skip_count++];
-            selection_name(selection, i / selection->allocator_count, skip->trace,
-                           sizeof skip->trace);
-            (void)snprintf(skip->allocator, sizeof skip->allocator, "%s",
-                           selection->ops[i % selection->allocator_count]->name);
-            (void)snprintf(skip->why, sizeof skip->why, "%s", outcomes[i].why);
+                          .order = done->selection->ops,
+                          .order_count = done->selection->allocator_count};
+    for (size_t i = 0; rows != NULL && skips != NULL && i < done->count; i++) {
+        const struct threads_outcome *outcome = pairs_result(done, i);
+        if (!pairs_skipped(done, i, &skips[set.skip_count])) {
+            rows[set.row_count++] = outcome->row;
+        } else if (threads_broken(done, i) == NULL) {
+            set.skip_count++;
         }
     }
     bool fine = rows != NULL && skips != NULL ? true : problem_set(problem, "out of memory");
@@ -153,19 +146,20 @@ static int measured_tell(const struct threads_options *o, const struct selection
     return fine ? CLI_FINE : cli_problem(problem);
 }
 
-static int checked_tell(const struct selection *selection, const struct threads_outcome *outcomes) {
-    for (size_t i = 0; i < selection->trace_count * selection->allocator_count; i++) {
-        const struct threads_outcome *outcome = &outcomes[i];
-        char trace[64];
-        selection_name(selection, i / selection->allocator_count, trace, sizeof trace);
-        const char *name = selection->ops[i % selection->allocator_count]->name;
-        if (outcome->broken[0] != '\0') {
-            printf("%s on %s: BROKEN: %s\n", name, trace, outcome->broken);
-        } else if (!outcome->done) {
-            printf("%s on %s: not checked: %s\n", name, trace, outcome->why);
+static int checked_tell(const struct pairs_done *done) {
+    for (size_t i = 0; i < done->count; i++) {
+        const struct threads_outcome *outcome = pairs_result(done, i);
+        struct row_skip skip;
+        bool skipped = pairs_skipped(done, i, &skip);
+        const char *broken = threads_broken(done, i);
+        printf("%s on %s: ", skip.allocator, skip.trace);
+        if (broken != NULL) {
+            printf("BROKEN: %s\n", broken);
+        } else if (skipped) {
+            printf("not checked: %s\n", skip.why);
         } else {
-            printf("%s on %s: sound, %" PRIu64 " ops by %" PRIu64 " threads\n", name, trace,
-                   outcome->row.ops, outcome->row.threads);
+            printf("sound, %" PRIu64 " ops by %" PRIu64 " threads\n", outcome->row.ops,
+                   outcome->row.threads);
         }
     }
     return fflush(stdout) == 0 ? CLI_FINE : CLI_BAD_INPUT;
@@ -173,7 +167,7 @@ static int checked_tell(const struct selection *selection, const struct threads_
 
 static int threads_do(const struct threads_options *o, const struct selection *selection) {
     struct problem problem = {""};
-    struct threads_outcome *outcomes;
+    struct pairs_done done;
     const struct threads_plan plan = {
         .selection = selection, .checked = o->checked, .rounds = o->rounds, .replays = REPLAYS};
     const char *unfit = o->checked ? NULL : meta_unfit_reason();
@@ -184,15 +178,14 @@ static int threads_do(const struct threads_options *o, const struct selection *s
     }
     if (!threads_selection_check(selection, &problem) ||
         (!o->checked && !result_folder_make(o->output.folder, &problem)) ||
-        !threads_run(&plan, &outcomes, &problem)) {
+        !threads_run(&plan, &done, &problem)) {
         return cli_problem(&problem);
     }
-    int status = o->checked ? checked_tell(selection, outcomes)
-                            : measured_tell(o, selection, outcomes, &problem);
-    if (broken_print(selection, outcomes) > 0 && status == CLI_FINE) {
+    int status = o->checked ? checked_tell(&done) : measured_tell(o, &done, &problem);
+    if (broken_print(&done) > 0 && status == CLI_FINE) {
         status = CLI_FAILED;
     }
-    free(outcomes);
+    pairs_release(&done);
     return status;
 }
 

@@ -48,8 +48,8 @@ static void stage_measure(const struct stage *stage, const char *series_folder,
     struct replay_result result;
     struct digest digest;
     if (!stage_ready(stage, &replay) || !footprint_begin(footprint, stage, &replay)) {
-        (void)problem_set(&exact->problem, "%s on %s: cannot set up the heap", stage->ops->name,
-                          stage->trace->name);
+        (void)problem_set(&exact->pair.problem, "%s on %s: cannot set up the heap",
+                          stage->ops->name, stage->trace->name);
         return;
     }
     digest_begin(&digest, stage->memory->pool);
@@ -70,12 +70,12 @@ static void stage_measure(const struct stage *stage, const char *series_folder,
         (void)snprintf(row->digest, sizeof row->digest, "%016" PRIx64, digest.value);
     }
     if (footprint->out_of_memory) {
-        (void)problem_set(&exact->problem, "out of memory");
+        (void)problem_set(&exact->pair.problem, "out of memory");
     } else if (series_folder != NULL) {
         char path[512];
         (void)snprintf(path, sizeof path, "%s/%s.%s.tsv", series_folder, row->allocator,
                        row->trace);
-        (void)footprint_write(footprint, path, &exact->problem);
+        (void)footprint_write(footprint, path, &exact->pair.problem);
     }
     footprint_end(footprint);
 }
@@ -85,18 +85,19 @@ void exact_measure(const struct alloc_ops *ops, const struct trace *trace, enum 
     *exact = (struct exact){0};
     struct stage_memory memory;
     struct stage stage = {.ops = ops, .trace = trace, .memory = &memory, .touch = touch};
-    if (!stage_plan_make(ops, trace, &stage.plan, exact->why) ||
-        !stage_memory_open(&memory, stage.plan.pool_bytes, trace->counts.slots, &exact->problem)) {
+    if (!stage_plan_make(ops, trace, &stage.plan, exact->pair.why) ||
+        !stage_memory_open(&memory, stage.plan.pool_bytes, trace->counts.slots,
+                           &exact->pair.problem)) {
         return;
     }
     struct footprint *footprint = calloc(1, sizeof *footprint);
     if (footprint == NULL) {
-        (void)problem_set(&exact->problem, "out of memory");
+        (void)problem_set(&exact->pair.problem, "out of memory");
     } else if (!stage_probe(&stage)) {
-        (void)snprintf(exact->why, sizeof exact->why, "init() refuses a pool of %zu bytes",
-                       stage.plan.pool_bytes);
+        (void)snprintf(exact->pair.why, sizeof exact->pair.why,
+                       "init() refuses a pool of %zu bytes", stage.plan.pool_bytes);
     } else {
-        exact->measured = true;
+        exact->pair.measured = true;
         exact->plan = stage.plan;
         row_begin(&stage, &exact->row);
         stage_measure(&stage, series_folder, footprint, exact);

@@ -3,18 +3,15 @@
 #ifndef HEAPRIG_EXACT_H
 #define HEAPRIG_EXACT_H
 
-#include "rows.h"
-#include "stage.h"
+#include "pairs.h"
 
 #include <stdbool.h>
 
 struct exact {
-    bool measured; /* else `why` says why the pair does not apply */
-    char why[STAGE_WHY_BYTES];
-    char broken[256];       /* not empty: the rule the allocator broke, in words */
-    struct problem problem; /* not empty: the figures could not be taken or written */
-    struct stage_plan plan; /* probed; for further runs */
-    struct bench_row row;   /* timed figures NaN */
+    struct pair_outcome pair; /* its problem: the figures could not be taken or written */
+    char broken[256];         /* not empty: the rule the allocator broke, in words */
+    struct stage_plan plan;   /* probed; for further runs */
+    struct bench_row row;     /* timed figures NaN */
 };
 
 /* Replays the trace once under the footprint sampler and the digest, then check()s the heap. Writes

@@ -3,35 +3,29 @@
 #include "fit_run.h"
 
 #include "fit.h"
-#include "progress.h"
-#include "workers.h"
+#include "pairs.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What a worker keeps between jobs. */
-struct fit_pass {
-    const struct selection *selection;
-    struct held_trace held;
-    uint64_t floor_bytes;
-    struct progress progress;
-};
-
 struct fit_outcome {
-    bool measured;
-    char why[STAGE_WHY_BYTES]; /* when not */
-    struct problem problem;
+    struct pair_outcome pair;
     struct fit_row row;
 };
 
-static bool fit_hold(struct fit_pass *pass, size_t index, struct problem *problem) {
-    size_t before = pass->held.held;
-    if (!selection_hold(pass->selection, index, &pass->held, problem)) {
-        return false;
+/* What a worker keeps between pairs. */
+struct fit_floor_known {
+    size_t trace; /* its index + 1; 0: none */
+    uint64_t bytes;
+};
+
+static bool floor_know(struct fit_floor_known *floor, const struct pair *pair) {
+    if (floor->trace == pair->trace_index + 1) {
+        return true;
     }
-    return pass->held.held == before || fit_floor(&pass->held.trace, &pass->floor_bytes) ||
-           problem_set(problem, "out of memory");
+    floor->trace = pair->trace_index + 1;
+    return fit_floor(pair->trace, &floor->bytes);
 }
 
 static double peak_ratio(const struct trace *trace, uint64_t bytes) {
@@ -39,9 +33,9 @@ static double peak_ratio(const struct trace *trace, uint64_t bytes) {
     return peak == 0 ? NAN : (double)bytes / (double)peak;
 }
 
-static void row_fill(const struct fit_pass *pass, const struct stage *stage, const struct fit *fit,
+static void row_fill(const struct stage *stage, const struct fit *fit, uint64_t floor_bytes,
                      struct fit_row *row) {
-    const struct trace *trace = &pass->held.trace;
+    const struct trace *trace = stage->trace;
     *row = (struct fit_row){.ops = trace->op_count,
                             .block_bytes = stage->plan.cfg.block_bytes,
                             .peak_live = trace->counts.peak_live_bytes,
@@ -50,106 +44,76 @@ static void row_fill(const struct fit_pass *pass, const struct stage *stage, con
                             .refusals = fit->refusals,
                             .fit_ratio = peak_ratio(trace, fit->fit_bytes),
                             .lowest_ratio = peak_ratio(trace, fit->lowest_bytes),
-                            .floor_bytes = pass->floor_bytes,
-                            .floor_ratio = peak_ratio(trace, pass->floor_bytes)};
+                            .floor_bytes = floor_bytes,
+                            .floor_ratio = peak_ratio(trace, floor_bytes)};
     (void)snprintf(row->allocator, sizeof row->allocator, "%s", stage->ops->name);
     (void)snprintf(row->trace, sizeof row->trace, "%s", trace->name);
     (void)snprintf(row->trace_sha256, sizeof row->trace_sha256, "%s", trace->sha256);
     (void)snprintf(row->arch, sizeof row->arch, "%s", trace->arch);
 }
 
-static void pair_fit(const struct fit_pass *pass, const struct alloc_ops *ops,
-                     struct fit_outcome *outcome) {
-    struct stage_memory memory;
-    struct stage stage = {.ops = ops, .trace = &pass->held.trace, .touch = REPLAY_TOUCH_NONE};
+static void pair_search(struct stage *stage, uint64_t floor_bytes, struct fit_outcome *outcome) {
     struct fit fit;
-    stage.memory = &memory;
-    if (stage_poolless(ops) || (ops->caps & ALLOC_CAP_FREES) == 0) {
-        (void)snprintf(outcome->why, sizeof outcome->why,
-                       stage_poolless(ops) ? "it has no pool" : "it never frees");
-        return;
-    }
-    if (!stage_plan_make(ops, &pass->held.trace, &stage.plan, outcome->why) ||
-        !stage_memory_open(&memory, fit_pool_most(ops, &pass->held.trace),
-                           pass->held.trace.counts.slots, &outcome->problem)) {
-        return;
-    }
-    outcome->measured = stage_probe(&stage) && fit_search(&stage, &fit);
-    if (outcome->measured) {
-        row_fill(pass, &stage, &fit, &outcome->row);
+    outcome->pair.measured = stage_probe(stage) && fit_search(stage, &fit);
+    if (outcome->pair.measured) {
+        row_fill(stage, &fit, floor_bytes, &outcome->row);
     } else {
-        (void)snprintf(outcome->why, sizeof outcome->why, "no pool up to %zu bytes completes it",
-                       fit_pool_most(ops, &pass->held.trace));
+        (void)snprintf(outcome->pair.why, sizeof outcome->pair.why,
+                       "no pool up to %zu bytes completes it",
+                       fit_pool_most(stage->ops, stage->trace));
     }
-    stage_memory_close(&memory);
 }
 
-static void fit_job(void *ctx, size_t job, void *result) {
-    struct fit_pass *pass = ctx;
+static void pair_fit(void *ctx, const struct pair *pair, void *result) {
+    struct fit_floor_known *floor = ctx;
     struct fit_outcome *outcome = result;
-    size_t allocators = pass->selection->allocator_count;
-    if (fit_hold(pass, job / allocators, &outcome->problem)) {
-        pair_fit(pass, pass->selection->ops[job % allocators], outcome);
+    struct stage_memory memory;
+    struct stage stage = {
+        .ops = pair->ops, .trace = pair->trace, .memory = &memory, .touch = REPLAY_TOUCH_NONE};
+    if (stage_poolless(pair->ops) || (pair->ops->caps & ALLOC_CAP_FREES) == 0) {
+        (void)snprintf(outcome->pair.why, sizeof outcome->pair.why,
+                       stage_poolless(pair->ops) ? "it has no pool" : "it never frees");
+    } else if (!floor_know(floor, pair)) {
+        (void)problem_set(&outcome->pair.problem, "out of memory");
+    } else if (stage_plan_make(pair->ops, pair->trace, &stage.plan, outcome->pair.why) &&
+               stage_memory_open(&memory, fit_pool_most(pair->ops, pair->trace),
+                                 pair->trace->counts.slots, &outcome->pair.problem)) {
+        pair_search(&stage, floor->bytes, outcome);
+        stage_memory_close(&memory);
     }
 }
 
-static void fit_progress(void *ctx, size_t done, size_t job) {
-    struct fit_pass *pass = ctx;
-    char name[64];
-    selection_name(pass->selection, job / pass->selection->allocator_count, name, sizeof name);
-    progress_show(&pass->progress, done,
-                  pass->selection->ops[job % pass->selection->allocator_count]->name, name);
-}
-
-static bool outcomes_file(const struct selection *selection, const struct fit_outcome *outcomes,
-                          const struct workers_job *jobs, struct fit_result *result,
-                          struct problem *problem) {
-    for (size_t i = 0; i < selection->trace_count * selection->allocator_count; i++) {
-        struct row_skip skip = {"", "", ""};
-        selection_name(selection, i / selection->allocator_count, skip.trace, sizeof skip.trace);
-        (void)snprintf(skip.allocator, sizeof skip.allocator, "%s",
-                       selection->ops[i % selection->allocator_count]->name);
-        (void)snprintf(skip.why, sizeof skip.why, "%s", outcomes[i].why);
-        if (!jobs[i].done) {
-            (void)snprintf(skip.why, sizeof skip.why, "it crashed with signal %d", jobs[i].signal);
-            result->crashed = true;
-        } else if (outcomes[i].problem.text[0] != '\0') {
-            *problem = outcomes[i].problem;
-            return false;
-        }
-        if (jobs[i].done && outcomes[i].measured) {
-            result->rows[result->row_count++] = outcomes[i].row;
-        } else {
-            result->skips[result->skip_count++] = skip;
-        }
-    }
-    return true;
-}
-
-bool fit_run(const struct selection *selection, unsigned jobs_at_once, struct fit_result *result,
+bool fit_run(const struct selection *selection, unsigned jobs, struct fit_result *result,
              struct problem *problem) {
-    struct fit_pass pass = {.selection = selection};
-    struct workers workers = {.count = jobs_at_once,
-                              .job_count = selection->trace_count * selection->allocator_count,
-                              .result_bytes = sizeof(struct fit_outcome),
-                              .run = fit_job,
-                              .progress = fit_progress,
-                              .ctx = &pass};
-    void *outcomes = NULL;
-    struct workers_job *jobs = NULL;
-    *result = (struct fit_result){.rows = calloc(workers.job_count, sizeof *result->rows),
-                                  .skips = calloc(workers.job_count, sizeof *result->skips)};
-    progress_begin(&pass.progress, workers.job_count);
-    bool measured =
+    struct fit_floor_known floor = {0};
+    const struct pairs pairs = {.selection = selection,
+                                .jobs = jobs,
+                                .result_bytes = sizeof(struct fit_outcome),
+                                .run = pair_fit,
+                                .ctx = &floor};
+    struct pairs_done done;
+    *result = (struct fit_result){0};
+    if (!pairs_run(&pairs, &done, problem)) {
+        return false;
+    }
+    result->rows = calloc(done.count, sizeof *result->rows);
+    result->skips = calloc(done.count, sizeof *result->skips);
+    bool filed =
         (result->rows != NULL && result->skips != NULL) || problem_set(problem, "out of memory");
-    measured = measured && workers_run(&workers, &outcomes, &jobs, problem);
-    progress_end(&pass.progress);
-    measured = measured && outcomes_file(selection, outcomes, jobs, result, problem);
-    workers_release(&workers, outcomes, jobs);
-    if (!measured) {
+    for (size_t i = 0; filed && i < done.count; i++) {
+        if (pairs_skipped(&done, i, &result->skips[result->skip_count])) {
+            result->skip_count++;
+            result->crashed |= pairs_crash(&done, i) != NULL;
+        } else {
+            result->rows[result->row_count++] =
+                ((const struct fit_outcome *)pairs_result(&done, i))->row;
+        }
+    }
+    pairs_release(&done);
+    if (!filed) {
         fit_result_release(result);
     }
-    return measured;
+    return filed;
 }
 
 void fit_result_release(struct fit_result *result) {

@@ -199,8 +199,8 @@ START_TEST(exact_figures_repeat) {
     exact_measure(ops, &trace, REPLAY_TOUCH_WHOLE, NULL, &exact[0]);
     free(hole);
     exact_measure(ops, &trace, REPLAY_TOUCH_NONE, NULL, &exact[1]);
-    ck_assert_msg(exact[0].measured, "%s", exact[0].why);
-    ck_assert_str_eq(exact[0].problem.text, "");
+    ck_assert_msg(exact[0].pair.measured, "%s", exact[0].pair.why);
+    ck_assert_str_eq(exact[0].pair.problem.text, "");
     ck_assert_str_eq(exact[0].broken, "");
     ck_assert_str_eq(exact[0].row.digest, exact[1].row.digest);
     ck_assert_uint_eq(exact[0].row.high_water, exact[1].row.high_water);

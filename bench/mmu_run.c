@@ -3,26 +3,19 @@
 #include "mmu_run.h"
 
 #include "cli.h"
-#include "progress.h"
-#include "workers.h"
+#include "pairs.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What a worker keeps between jobs. */
 struct mmu_pass {
-    const struct selection *selection;
     const struct mmu_setting *setting;
     const char *folder;
-    struct held_trace held;
-    struct progress progress;
 };
 
 struct mmu_outcome {
-    bool measured;
-    char why[STAGE_WHY_BYTES]; /* when not */
-    struct problem problem;
+    struct pair_outcome pair;
     struct mmu_row rows[MMU_PAGE_SIZES];
 };
 
@@ -83,124 +76,97 @@ static bool sizes_run(const struct mmu_pass *pass, const struct stage *stage,
                       struct mmu_outcome *outcome) {
     struct mmu_series *series =
         mmu_series_new(stage->trace->op_count, (size_t)stage->plan.pool_bytes);
-    bool fine = series != NULL || problem_set(&outcome->problem, "out of memory");
+    bool fine = series != NULL || problem_set(&outcome->pair.problem, "out of memory");
     for (size_t i = 0; fine && i < pass->setting->page_sizes; i++) {
         struct mmu_pair pair;
         unsigned log2 = pass->setting->page_log2[i];
         fine = mmu_pair_run(stage, pass->setting, log2, i == 0 ? series : NULL, &pair,
-                            &outcome->problem);
+                            &outcome->pair.problem);
         if (fine) {
             row_fill(stage, pass->setting, log2, &pair, &outcome->rows[i]);
         }
     }
     fine = fine && mmu_series_write(series, pass->folder, stage->ops->name, stage->trace->name,
-                                    &outcome->problem);
+                                    &outcome->pair.problem);
     mmu_series_free(series);
     return fine;
 }
 
-static void pair_measure(const struct mmu_pass *pass, const struct alloc_ops *ops,
-                         struct mmu_outcome *outcome) {
+static void stage_measure(const struct mmu_pass *pass, struct stage *stage,
+                          struct mmu_outcome *outcome) {
+    if (stage_probe(stage)) {
+        outcome->pair.measured = sizes_run(pass, stage, outcome);
+    } else {
+        (void)snprintf(outcome->pair.why, sizeof outcome->pair.why,
+                       "init() refuses a pool of %zu bytes", stage->plan.pool_bytes);
+    }
+}
+
+static void pair_measure(void *ctx, const struct pair *pair, void *result) {
+    const struct mmu_pass *pass = ctx;
+    struct mmu_outcome *outcome = result;
     struct stage_memory memory;
-    struct stage stage = {.ops = touches_build(ops),
-                          .trace = &pass->held.trace,
+    struct stage stage = {.ops = touches_build(pair->ops),
+                          .trace = pair->trace,
                           .memory = &memory,
                           .touch = pass->setting->touch};
-    if (stage_poolless(ops)) {
-        (void)snprintf(outcome->why, sizeof outcome->why, "takes its memory from the system");
+    if (stage_poolless(pair->ops)) {
+        (void)snprintf(outcome->pair.why, sizeof outcome->pair.why,
+                       "takes its memory from the system");
         return;
     }
-    if (!stage_plan_make(ops, stage.trace, &stage.plan, outcome->why)) {
+    if (!stage_plan_make(pair->ops, stage.trace, &stage.plan, outcome->pair.why)) {
         return;
     }
     if (stage.plan.pool_bytes > MMU_POOL_MAX) {
-        (void)snprintf(outcome->why, sizeof outcome->why, "its pool is larger than %zu bytes",
-                       MMU_POOL_MAX);
+        (void)snprintf(outcome->pair.why, sizeof outcome->pair.why,
+                       "its pool is larger than %zu bytes", MMU_POOL_MAX);
+    } else if (stage_memory_open(&memory, stage.plan.pool_bytes, stage.trace->counts.slots,
+                                 &outcome->pair.problem)) {
+        stage_measure(pass, &stage, outcome);
+        stage_memory_close(&memory);
+    }
+}
+
+static void outcome_file(const struct pairs_done *done, size_t pair, size_t page_sizes,
+                         struct mmu_result *result) {
+    const struct mmu_outcome *outcome = pairs_result(done, pair);
+    if (pairs_skipped(done, pair, &result->skips[result->skip_count])) {
+        result->skip_count++;
+        result->crashed |= pairs_crash(done, pair) != NULL;
         return;
     }
-    if (!stage_memory_open(&memory, stage.plan.pool_bytes, stage.trace->counts.slots,
-                           &outcome->problem)) {
-        return;
+    for (size_t k = 0; k < page_sizes; k++) {
+        result->rows[result->row_count++] = outcome->rows[k];
     }
-    if (stage_probe(&stage)) {
-        outcome->measured = sizes_run(pass, &stage, outcome);
-    } else {
-        (void)snprintf(outcome->why, sizeof outcome->why, "init() refuses a pool of %zu bytes",
-                       stage.plan.pool_bytes);
-    }
-    stage_memory_close(&memory);
-}
-
-static void mmu_job(void *ctx, size_t job, void *result) {
-    struct mmu_pass *pass = ctx;
-    struct mmu_outcome *outcome = result;
-    size_t allocators = pass->selection->allocator_count;
-    if (selection_hold(pass->selection, job / allocators, &pass->held, &outcome->problem)) {
-        pair_measure(pass, pass->selection->ops[job % allocators], outcome);
-    }
-}
-
-static void mmu_progress(void *ctx, size_t done, size_t job) {
-    struct mmu_pass *pass = ctx;
-    char name[64];
-    selection_name(pass->selection, job / pass->selection->allocator_count, name, sizeof name);
-    progress_show(&pass->progress, done,
-                  pass->selection->ops[job % pass->selection->allocator_count]->name, name);
-}
-
-static bool outcomes_file(const struct mmu_pass *pass, const struct mmu_outcome *outcomes,
-                          const struct workers_job *jobs, struct mmu_result *result,
-                          struct problem *problem) {
-    const struct selection *selection = pass->selection;
-    for (size_t i = 0; i < selection->trace_count * selection->allocator_count; i++) {
-        struct row_skip skip = {"", "", ""};
-        selection_name(selection, i / selection->allocator_count, skip.trace, sizeof skip.trace);
-        (void)snprintf(skip.allocator, sizeof skip.allocator, "%s",
-                       selection->ops[i % selection->allocator_count]->name);
-        (void)snprintf(skip.why, sizeof skip.why, "%s", outcomes[i].why);
-        if (!jobs[i].done) {
-            (void)snprintf(skip.why, sizeof skip.why, "it crashed with signal %d", jobs[i].signal);
-            result->crashed = true;
-        } else if (outcomes[i].problem.text[0] != '\0') {
-            *problem = outcomes[i].problem;
-            return false;
-        }
-        for (size_t k = 0; outcomes[i].measured && k < pass->setting->page_sizes; k++) {
-            result->rows[result->row_count++] = outcomes[i].rows[k];
-        }
-        if (!outcomes[i].measured) {
-            result->skips[result->skip_count++] = skip;
-        }
-    }
-    return true;
 }
 
 bool mmu_run_all(const struct selection *selection, const struct mmu_setting *setting,
-                 const char *folder, unsigned jobs_at_once, struct mmu_result *result,
+                 const char *folder, unsigned jobs, struct mmu_result *result,
                  struct problem *problem) {
-    struct mmu_pass pass = {.selection = selection, .setting = setting, .folder = folder};
-    struct workers workers = {.count = jobs_at_once,
-                              .job_count = selection->trace_count * selection->allocator_count,
-                              .result_bytes = sizeof(struct mmu_outcome),
-                              .run = mmu_job,
-                              .progress = mmu_progress,
-                              .ctx = &pass};
-    void *outcomes = NULL;
-    struct workers_job *jobs = NULL;
-    *result = (struct mmu_result){
-        .rows = calloc(workers.job_count * setting->page_sizes, sizeof *result->rows),
-        .skips = calloc(workers.job_count, sizeof *result->skips)};
-    progress_begin(&pass.progress, workers.job_count);
-    bool measured =
+    struct mmu_pass pass = {.setting = setting, .folder = folder};
+    const struct pairs pairs = {.selection = selection,
+                                .jobs = jobs,
+                                .result_bytes = sizeof(struct mmu_outcome),
+                                .run = pair_measure,
+                                .ctx = &pass};
+    struct pairs_done done;
+    *result = (struct mmu_result){0};
+    if (!pairs_run(&pairs, &done, problem)) {
+        return false;
+    }
+    result->rows = calloc(done.count * setting->page_sizes, sizeof *result->rows);
+    result->skips = calloc(done.count, sizeof *result->skips);
+    bool filed =
         (result->rows != NULL && result->skips != NULL) || problem_set(problem, "out of memory");
-    measured = measured && workers_run(&workers, &outcomes, &jobs, problem);
-    progress_end(&pass.progress);
-    measured = measured && outcomes_file(&pass, outcomes, jobs, result, problem);
-    workers_release(&workers, outcomes, jobs);
-    if (!measured) {
+    for (size_t i = 0; filed && i < done.count; i++) {
+        outcome_file(&done, i, setting->page_sizes, result);
+    }
+    pairs_release(&done);
+    if (!filed) {
         mmu_result_release(result);
     }
-    return measured;
+    return filed;
 }
 
 void mmu_result_release(struct mmu_result *result) {

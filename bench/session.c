@@ -7,7 +7,6 @@
 #include "progress.h"
 #include "tick.h"
 #include "timing.h"
-#include "workers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,73 +17,39 @@
 
 /* What a worker of the exact pass knows. */
 struct exact_pass {
-    const struct session *session;
-    char series_folder[512];
-    struct held_trace held;
-    struct problem problem;
-    struct progress progress;
+    enum replay_touch touch;
+    char series_folder[512]; /* empty: none are wanted */
 };
 
-static void exact_job(void *ctx, size_t job, void *result) {
-    struct exact_pass *pass = ctx;
-    struct exact *exact = result;
-    size_t allocators = pass->session->selection->allocator_count;
-    if (!selection_hold(pass->session->selection, job / allocators, &pass->held, &pass->problem)) {
-        exact->problem = pass->problem;
-        return;
-    }
-    const struct alloc_ops *ops = pass->session->selection->ops[job % allocators];
-    const char *series = pass->session->folder != NULL ? pass->series_folder : NULL;
-    exact_measure(ops, &pass->held.trace, pass->session->touch, series, exact);
+static void pair_measure(void *ctx, const struct pair *pair, void *result) {
+    const struct exact_pass *pass = ctx;
+    exact_measure(pair->ops, pair->trace, pass->touch,
+                  pass->series_folder[0] != '\0' ? pass->series_folder : NULL, result);
 }
 
-static void exact_progress(void *ctx, size_t done, size_t job) {
-    struct exact_pass *pass = ctx;
-    const struct selection *selection = pass->session->selection;
-    progress_show(&pass->progress, done, selection->ops[job % selection->allocator_count]->name,
-                  selection->spec[job / selection->allocator_count]);
-}
-
-static void fault_add(struct session_result *result, const char *allocator, const char *trace,
+static void fault_add(struct session_result *result, const struct row_skip *name,
                       const char *what) {
     struct session_fault *fault = &result->faults[result->fault_count++];
-    (void)snprintf(fault->allocator, sizeof fault->allocator, "%s", allocator);
-    (void)snprintf(fault->trace, sizeof fault->trace, "%s", trace);
+    (void)snprintf(fault->allocator, sizeof fault->allocator, "%s", name->allocator);
+    (void)snprintf(fault->trace, sizeof fault->trace, "%s", name->trace);
     (void)snprintf(fault->what, sizeof fault->what, "%s", what);
 }
 
-static void skip_add(struct session_result *result, const char *allocator, const char *trace,
-                     const char *why) {
-    struct row_skip *skip = &result->skips[result->skip_count++];
-    (void)snprintf(skip->allocator, sizeof skip->allocator, "%s", allocator);
-    (void)snprintf(skip->trace, sizeof skip->trace, "%s", trace);
-    (void)snprintf(skip->why, sizeof skip->why, "%s", why);
-}
-
-/* Sorts one job's outcome into rows, skips and faults. False: a problem that ends the session. */
-static bool outcome_file(const struct session *session, size_t job,
-                         const struct workers_job *account, const struct exact *exact,
-                         struct session_result *result, struct problem *problem) {
-    const struct selection *selection = session->selection;
-    const char *allocator = selection->ops[job % selection->allocator_count]->name;
-    char trace[64];
-    selection_name(selection, job / selection->allocator_count, trace, sizeof trace);
-    if (!account->done) {
-        char what[64];
-        (void)snprintf(what, sizeof what, "it crashed with signal %d (%s)", account->signal,
-                       account->signal > 0 ? strsignal(account->signal) : "exit");
-        fault_add(result, allocator, trace, what);
-    } else if (exact->problem.text[0] != '\0') {
-        *problem = exact->problem;
-        return false;
+/* Sorts a pair's outcome into rows, skips and faults. */
+static void outcome_file(const struct pairs_done *done, size_t pair,
+                         struct session_result *result) {
+    const struct exact *exact = pairs_result(done, pair);
+    struct row_skip skip;
+    bool skipped = pairs_skipped(done, pair, &skip);
+    if (pairs_crash(done, pair) != NULL) {
+        fault_add(result, &skip, skip.why);
     } else if (exact->broken[0] != '\0') {
-        fault_add(result, allocator, trace, exact->broken);
-    } else if (!exact->measured) {
-        skip_add(result, allocator, trace, exact->why);
+        fault_add(result, &skip, exact->broken);
+    } else if (skipped) {
+        result->skips[result->skip_count++] = skip;
     } else {
         result->rows[result->row_count++] = exact->row;
     }
-    return true;
 }
 
 /* One trace's part of the timed pass. */
@@ -214,31 +179,28 @@ static bool result_reserve(struct session_result *result, size_t pairs) {
 
 bool session_run(const struct session *session, struct session_result *result,
                  struct problem *problem) {
-    struct exact_pass pass = {.session = session};
-    (void)snprintf(pass.series_folder, sizeof pass.series_folder, "%s/footprint",
-                   session->folder != NULL ? session->folder : "");
-    struct workers workers = {.count = session->jobs,
-                              .job_count = session->selection->trace_count *
-                                           session->selection->allocator_count,
-                              .result_bytes = sizeof(struct exact),
-                              .run = exact_job,
-                              .progress = exact_progress,
-                              .ctx = &pass};
-    void *results = NULL;
-    struct workers_job *jobs = NULL;
-    *result = (struct session_result){0};
-    progress_begin(&pass.progress, workers.job_count);
-    bool measured =
-        (result_reserve(result, workers.job_count) || problem_set(problem, "out of memory")) &&
-        workers_run(&workers, &results, &jobs, problem);
-    progress_end(&pass.progress);
-    const struct exact *exact = results;
-    for (size_t i = 0; measured && i < workers.job_count; i++) {
-        measured = outcome_file(session, i, &jobs[i], &exact[i], result, problem);
+    struct exact_pass pass = {.touch = session->touch};
+    if (session->folder != NULL) {
+        (void)snprintf(pass.series_folder, sizeof pass.series_folder, "%s/footprint",
+                       session->folder);
     }
-    measured =
-        measured && (session->rounds == 0 || timed_pass_run(session, exact, result, problem));
-    workers_release(&workers, results, jobs);
+    const struct pairs pairs = {.selection = session->selection,
+                                .jobs = session->jobs,
+                                .result_bytes = sizeof(struct exact),
+                                .run = pair_measure,
+                                .ctx = &pass};
+    struct pairs_done done;
+    *result = (struct session_result){0};
+    if (!pairs_run(&pairs, &done, problem)) {
+        return false;
+    }
+    bool measured = result_reserve(result, done.count) || problem_set(problem, "out of memory");
+    for (size_t i = 0; measured && i < done.count; i++) {
+        outcome_file(&done, i, result);
+    }
+    measured = measured &&
+               (session->rounds == 0 || timed_pass_run(session, done.results, result, problem));
+    pairs_release(&done);
     if (!measured) {
         session_release(result);
     }

@@ -5,11 +5,9 @@
 #include "histogram.h"
 #include "latency.h"
 #include "parallel.h"
-#include "progress.h"
 #include "stage.h"
 #include "stats.h"
 #include "tick.h"
-#include "workers.h"
 
 #include "../fuzz/shared_oracle.h"
 
@@ -23,7 +21,7 @@ enum { STUCK_MS = 10000, CONTENT_CAP_BYTES = 512, ROUNDS_MAX = 100 };
 
 /* ---- one pair ---- */
 
-struct pair {
+struct threads_pair {
     const struct threads_plan *plan;
     struct stage stage;
     struct parallel_order order;
@@ -31,7 +29,7 @@ struct pair {
 };
 
 /* The threads still run in this process: it ends here, and the caller reads what was written. */
-static void pair_stuck(const struct pair *pair, size_t index) {
+static void pair_stuck(const struct threads_pair *pair, size_t index) {
     const struct op *op = &pair->stage.trace->ops[index];
     (void)snprintf(pair->outcome->broken, sizeof pair->outcome->broken,
                    "op %zu (%s of %" PRIu64 " bytes, thread %u) did not return for %d s: was the "
@@ -42,14 +40,14 @@ static void pair_stuck(const struct pair *pair, size_t index) {
 }
 
 /* One run on a fresh heap. False when it could not be made; the outcome then says why. */
-static bool pair_run(const struct pair *pair, struct replay *replay, uint32_t *call_ticks,
+static bool pair_run(const struct threads_pair *pair, struct replay *replay, uint32_t *call_ticks,
                      uint32_t *held_ticks, struct parallel_result *result) {
     const struct parallel parallel = {.replay = replay,
                                       .order = &pair->order,
                                       .call_ticks = call_ticks,
                                       .held_ticks = held_ticks,
                                       .stuck_ms = STUCK_MS};
-    if (!parallel_run(&parallel, result, &pair->outcome->problem)) {
+    if (!parallel_run(&parallel, result, &pair->outcome->pair.problem)) {
         return false;
     }
     if (result->stuck) {
@@ -59,11 +57,11 @@ static bool pair_run(const struct pair *pair, struct replay *replay, uint32_t *c
 }
 
 /* As pair_run(), with a heap of its own. */
-static bool pair_run_fresh(const struct pair *pair, uint32_t *call_ticks, uint32_t *held_ticks,
-                           struct parallel_result *result) {
+static bool pair_run_fresh(const struct threads_pair *pair, uint32_t *call_ticks,
+                           uint32_t *held_ticks, struct parallel_result *result) {
     struct replay replay;
     if (!stage_ready(&pair->stage, &replay)) {
-        return problem_set(&pair->outcome->problem, "%s on %s: init() refuses its pool",
+        return problem_set(&pair->outcome->pair.problem, "%s on %s: init() refuses its pool",
                            pair->stage.ops->name, pair->stage.trace->name);
     }
     bool ran = pair_run(pair, &replay, call_ticks, held_ticks, result);
@@ -73,7 +71,7 @@ static bool pair_run_fresh(const struct pair *pair, uint32_t *call_ticks, uint32
     return ran;
 }
 
-static bool rounds_measure(const struct pair *pair) {
+static bool rounds_measure(const struct threads_pair *pair) {
     struct threads_row *row = &pair->outcome->row;
     double ns[ROUNDS_MAX];
     unsigned rounds = pair->plan->rounds < ROUNDS_MAX ? pair->plan->rounds : ROUNDS_MAX;
@@ -97,7 +95,7 @@ static bool rounds_measure(const struct pair *pair) {
 }
 
 /* The mean call, in the quickest of the replays. */
-static bool calls_measure(const struct pair *pair, uint32_t *ticks, uint64_t overhead,
+static bool calls_measure(const struct threads_pair *pair, uint32_t *ticks, uint64_t overhead,
                           double tick) {
     struct threads_row *row = &pair->outcome->row;
     struct parallel_result result;
@@ -115,7 +113,7 @@ static bool calls_measure(const struct pair *pair, uint32_t *ticks, uint64_t ove
     return true;
 }
 
-static void held_row(const struct pair *pair, const uint32_t *least, uint64_t overhead,
+static void held_row(const struct threads_pair *pair, const uint32_t *least, uint64_t overhead,
                      double tick) {
     struct threads_row *row = &pair->outcome->row;
     struct histogram held = {0};
@@ -137,10 +135,11 @@ static void held_row(const struct pair *pair, const uint32_t *least, uint64_t ov
     }
 }
 
-static bool held_measure(const struct pair *pair, uint32_t *ticks, uint64_t overhead, double tick) {
+static bool held_measure(const struct threads_pair *pair, uint32_t *ticks, uint64_t overhead,
+                         double tick) {
     struct threads_row *row = &pair->outcome->row;
     uint32_t *least = calloc((size_t)row->ops + 1, sizeof *least);
-    bool ran = least != NULL || problem_set(&pair->outcome->problem, "out of memory");
+    bool ran = least != NULL || problem_set(&pair->outcome->pair.problem, "out of memory");
     for (unsigned replay = 0; ran && replay < pair->plan->replays; replay++) {
         struct parallel_result result;
         memset(ticks, 0, (size_t)row->ops * sizeof *ticks);
@@ -156,7 +155,7 @@ static bool held_measure(const struct pair *pair, uint32_t *ticks, uint64_t over
     return ran;
 }
 
-static void pair_measure(const struct pair *pair) {
+static void pair_measure(const struct threads_pair *pair) {
     const struct trace *trace = pair->stage.trace;
     struct threads_row *row = &pair->outcome->row;
     *row = (struct threads_row){.ops = trace->op_count,
@@ -171,21 +170,22 @@ static void pair_measure(const struct pair *pair) {
     double tick = tick_ns();
     uint32_t *ticks = calloc(trace->op_count + 1, sizeof *ticks);
     if (ticks == NULL) {
-        (void)problem_set(&pair->outcome->problem, "out of memory");
+        (void)problem_set(&pair->outcome->pair.problem, "out of memory");
         return;
     }
-    pair->outcome->done = rounds_measure(pair) && calls_measure(pair, ticks, overhead, tick) &&
-                          held_measure(pair, ticks, overhead, tick);
+    pair->outcome->pair.measured = rounds_measure(pair) &&
+                                   calls_measure(pair, ticks, overhead, tick) &&
+                                   held_measure(pair, ticks, overhead, tick);
     free(ticks);
 }
 
-static void pair_judge(const struct pair *pair) {
+static void pair_judge(const struct threads_pair *pair) {
     struct replay replay;
     struct parallel_result result;
     struct threads_outcome *outcome = pair->outcome;
     if (!stage_ready(&pair->stage, &replay)) {
-        (void)snprintf(outcome->why, sizeof outcome->why, "init() refuses a pool of %zu bytes",
-                       pair->stage.plan.pool_bytes);
+        (void)snprintf(outcome->pair.why, sizeof outcome->pair.why,
+                       "init() refuses a pool of %zu bytes", pair->stage.plan.pool_bytes);
         return;
     }
     const struct shared_oracle_config config = {.ops = pair->stage.ops,
@@ -196,7 +196,7 @@ static void pair_judge(const struct pair *pair) {
                                                 .content_cap_bytes = CONTENT_CAP_BYTES};
     struct shared_oracle *oracle = shared_oracle_new(&config);
     if (oracle == NULL) {
-        (void)problem_set(&outcome->problem, "out of memory");
+        (void)problem_set(&outcome->pair.problem, "out of memory");
         return;
     }
     struct replay_observer observer = shared_oracle_observer(oracle);
@@ -207,101 +207,59 @@ static void pair_judge(const struct pair *pair) {
         (void)snprintf(outcome->broken, sizeof outcome->broken, "%s", broken != NULL ? broken : "");
         outcome->row.ops = result.sum.ops_done;
         outcome->row.threads = pair->order.thread_count;
-        outcome->done = true;
+        outcome->pair.measured = true;
     }
     shared_oracle_free(oracle);
 }
 
 /* ---- all pairs ---- */
 
-struct pass {
-    const struct threads_plan *plan;
-    struct held_trace held;
-    struct progress progress;
-};
+static void order_run(struct threads_pair *pair) {
+    struct pair_outcome *outcome = &pair->outcome->pair;
+    if (!parallel_order_make(pair->stage.trace, &pair->order, &outcome->problem)) {
+        return;
+    }
+    if (pair->plan->checked) {
+        pair_judge(pair);
+    } else {
+        pair_measure(pair);
+    }
+    parallel_order_release(&pair->order);
+}
 
-static void pass_job(void *ctx, size_t job, void *result) {
-    struct pass *pass = ctx;
-    const struct selection *selection = pass->plan->selection;
+static void threads_job(void *ctx, const struct pair *job, void *result) {
+    const struct threads_plan *plan = ctx;
     struct threads_outcome *outcome = result;
     struct stage_memory memory;
-    if (!selection_hold(selection, job / selection->allocator_count, &pass->held,
-                        &outcome->problem)) {
-        return;
-    }
-    struct pair pair = {
-        .plan = pass->plan,
-        .stage = {.ops = selection->ops[job % selection->allocator_count],
-                  .trace = &pass->held.trace,
+    struct threads_pair pair = {
+        .plan = plan,
+        .stage = {.ops = job->ops,
+                  .trace = job->trace,
                   .memory = &memory,
-                  .touch = pass->plan->checked ? REPLAY_TOUCH_NONE : REPLAY_TOUCH_EDGES},
+                  .touch = plan->checked ? REPLAY_TOUCH_NONE : REPLAY_TOUCH_EDGES},
         .outcome = outcome};
-    if (!stage_plan_make(pair.stage.ops, pair.stage.trace, &pair.stage.plan, outcome->why) ||
-        !stage_memory_open(&memory, pair.stage.plan.pool_bytes, pass->held.trace.counts.slots,
-                           &outcome->problem)) {
-        return;
+    if (stage_plan_make(job->ops, job->trace, &pair.stage.plan, outcome->pair.why) &&
+        stage_memory_open(&memory, pair.stage.plan.pool_bytes, job->trace->counts.slots,
+                          &outcome->pair.problem)) {
+        order_run(&pair);
+        stage_memory_close(&memory);
     }
-    if (parallel_order_make(&pass->held.trace, &pair.order, &outcome->problem)) {
-        if (pass->plan->checked) {
-            pair_judge(&pair);
-        } else {
-            pair_measure(&pair);
-        }
-        parallel_order_release(&pair.order);
-    }
-    stage_memory_close(&memory);
 }
 
-static void pass_progress(void *ctx, size_t done, size_t job) {
-    struct pass *pass = ctx;
-    const struct selection *selection = pass->plan->selection;
-    char name[64];
-    selection_name(selection, job / selection->allocator_count, name, sizeof name);
-    progress_show(&pass->progress, done, selection->ops[job % selection->allocator_count]->name,
-                  name);
-}
-
-/* What a process that ended before its time left untold. */
-static bool outcome_complete(struct threads_outcome *outcome, const struct workers_job *account,
-                             struct problem *problem) {
-    if (!account->done && outcome->broken[0] == '\0') {
-        (void)snprintf(outcome->broken, sizeof outcome->broken, "it crashed with signal %d (%s)",
-                       account->signal, account->signal > 0 ? strsignal(account->signal) : "exit");
-    }
-    if (outcome->problem.text[0] != '\0') {
-        *problem = outcome->problem;
-        return false;
-    }
-    return true;
-}
-
-bool threads_run(const struct threads_plan *plan, struct threads_outcome **outcomes,
+bool threads_run(const struct threads_plan *plan, struct pairs_done *done,
                  struct problem *problem) {
-    struct pass pass = {.plan = plan};
-    const struct workers workers = {.count = 1,
-                                    .job_count = plan->selection->trace_count *
-                                                 plan->selection->allocator_count,
-                                    .result_bytes = sizeof **outcomes,
-                                    .run = pass_job,
-                                    .progress = pass_progress,
-                                    .ctx = &pass};
-    void *results = NULL;
-    struct workers_job *accounts = NULL;
-    progress_begin(&pass.progress, workers.job_count);
-    bool ran = workers_run(&workers, &results, &accounts, problem);
-    progress_end(&pass.progress);
-    *outcomes = calloc(workers.job_count + 1, sizeof **outcomes);
-    ran = ran && (*outcomes != NULL || problem_set(problem, "out of memory"));
-    for (size_t i = 0; ran && i < workers.job_count; i++) {
-        (*outcomes)[i] = ((const struct threads_outcome *)results)[i];
-        ran = outcome_complete(&(*outcomes)[i], &accounts[i], problem);
-    }
-    workers_release(&workers, results, accounts);
-    if (!ran) {
-        free(*outcomes);
-        *outcomes = NULL;
-    }
-    return ran;
+    struct threads_plan copy = *plan;
+    const struct pairs pairs = {.selection = plan->selection,
+                                .jobs = 1,
+                                .result_bytes = sizeof(struct threads_outcome),
+                                .run = threads_job,
+                                .ctx = &copy};
+    return pairs_run(&pairs, done, problem);
+}
+
+const char *threads_broken(const struct pairs_done *done, size_t pair) {
+    const struct threads_outcome *outcome = pairs_result(done, pair);
+    return outcome->broken[0] != '\0' ? outcome->broken : pairs_crash(done, pair);
 }
 
 bool threads_selection_check(const struct selection *selection, struct problem *problem) {

@@ -13,8 +13,7 @@
 #ifndef HEAPRIG_THREADS_H
 #define HEAPRIG_THREADS_H
 
-#include "rows.h"
-#include "selection.h"
+#include "pairs.h"
 
 #include <stdbool.h>
 
@@ -27,22 +26,22 @@ struct threads_plan {
 
 /* What became of one pair. */
 struct threads_outcome {
-    bool done;
-    char why[128];          /* when it does not apply */
-    char broken[512];       /* what the allocator did wrong; empty: nothing */
-    struct threads_row row; /* when done and measured */
-    struct problem problem; /* why the run could not be made */
+    struct pair_outcome pair;
+    char broken[512];       /* what the allocator did wrong; empty: nothing, unless it crashed */
+    struct threads_row row; /* when measured, or judged: ops and threads only */
 };
 
 /* False and *problem when an allocator is for one caller at a time or a trace has one thread. Loads
  * the traces. */
 bool threads_selection_check(const struct selection *selection, struct problem *problem);
 
-/* One outcome for each pair, trace by trace, allocators in the selection's order; the caller
- * frees them. Each pair runs alone, in a process of its own, so that a
- * crash or a lock that is never released costs that pair. False and *problem when a run could not
- * be made. */
-bool threads_run(const struct threads_plan *plan, struct threads_outcome **outcomes,
-                 struct problem *problem);
+/* Leaves a struct threads_outcome for each pair; the caller calls pairs_release(). Each pair runs
+ * alone, in a process of its own, so that a crash or a lock that is never released costs that pair.
+ * False and *problem when a run could not be made. */
+bool threads_run(const struct threads_plan *plan, struct pairs_done *done, struct problem *problem);
+
+/* What the pair's allocator did wrong, a crash included; NULL: nothing. Valid until the next call.
+ */
+const char *threads_broken(const struct pairs_done *done, size_t pair);
 
 #endif
