@@ -176,7 +176,7 @@ $(tests): $(B)/%: $(B)/%.o $(B)/libheaprig.a $(BASELINE_A) | $(plugins) $(preloa
 	echo '  link  $@'
 	$(CC) $(link_flags) -rdynamic $(filter %.o %.a,$^) $(test_libs) $(libs) -o $@
 
-$(qemu_plugins): build/%.so: tools/%.c | $(deps_ok)
+$(qemu_plugins): build/%.so: tools/%.c tools/qemu_plugin_api.h | $(deps_ok)
 	@mkdir -p $(@D)
 	echo '  so    $@'
 	gcc -std=c11 -O2 $(filter-out -Wpedantic,$(WARN)) -fPIC -shared $< -o $@

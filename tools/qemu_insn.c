@@ -21,40 +21,13 @@
  *   section kind ops sum p50 p99 p999 max max_op steps_sum steps_max steps_max_op
  *
  * with max_op the index within the section of the first operation that took `max`. Counts are
- * instructions, not cycles, and are the same from run to run. The plugin's functions are declared
- * here because Debian ships QEMU without its plugin header; QEMU checks the interface's version
- * when it loads the plugin.
+ * instructions, not cycles, and are the same from run to run.
  */
-#include <inttypes.h>
-#include <stdbool.h>
-#include <stdio.h>
+#include "qemu_plugin_api.h"
+
 #include <stdlib.h>
-#include <string.h>
 
-typedef uint64_t plugin_id;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-enum { INLINE_ADD_U64 = 0, CALLBACK_NO_REGISTERS = 0 };
-
-void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id,
-                                           void (*translated)(plugin_id, struct qemu_plugin_tb *));
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op,
-                                                void *counter, uint64_t amount);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
-                                          void (*executed)(unsigned, void *), int flags, void *ctx);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-                                            void (*executed)(unsigned, void *), int flags,
-                                            void *ctx);
-void qemu_plugin_register_atexit_cb(plugin_id id, void (*ended)(plugin_id, void *), void *ctx);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-const char *qemu_plugin_insn_symbol(const struct qemu_plugin_insn *insn);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *insn);
-int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
-
-__attribute__((visibility("default"))) extern int qemu_plugin_version;
-int qemu_plugin_version = 1;
+static const char plugin_name[] = "qemu_insn";
 
 enum { KINDS = 4, COUNT_MAX = 1 << 16 };
 enum mark { MARK_ALLOC, MARK_ALIGNED, MARK_REALLOC, MARK_FREE, MARK_END, MARK_SECTION, MARKS };
@@ -73,7 +46,6 @@ static uint64_t begin_instructions;
 static uint64_t op_index;
 static unsigned section;
 static enum mark kind_running = MARK_END; /* MARK_END: between operations */
-static FILE *out;
 
 /* ---- steps ---- */
 
@@ -240,20 +212,4 @@ static void program_ended(plugin_id id, void *ctx) {
     (void)ctx;
     section_write();
     fclose(out);
-}
-
-int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv) {
-    (void)info;
-    if (argc != 1 || strncmp(argv[0], "out=", 4) != 0) {
-        fputs("qemu_insn: expected one argument, out=FILE\n", stderr);
-        return 1;
-    }
-    out = fopen(argv[0] + 4, "w");
-    if (out == NULL) {
-        perror(argv[0] + 4);
-        return 1;
-    }
-    qemu_plugin_register_vcpu_tb_trans_cb(id, block_translated);
-    qemu_plugin_register_atexit_cb(id, program_ended, NULL);
-    return 0;
 }

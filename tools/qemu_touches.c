@@ -14,38 +14,11 @@
  * To the file given as `out=FILE` goes, for each access of the pool in the order of execution, two
  * 32-bit words in the order of bytes of this machine: offset from the pool's start; bytes, with bit
  * 31 set for a store and bit 30 for the allocator. (QEMU reports LDRD and LDM word by word.) A
- * section starts with an offset of 0xFFFFFFFF. The plugin's functions are declared here because
- * Debian ships QEMU without its plugin header.
+ * section starts with an offset of 0xFFFFFFFF.
  */
-#include <inttypes.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
+#include "qemu_plugin_api.h"
 
-typedef uint64_t plugin_id;
-typedef uint32_t meminfo;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-enum { CALLBACK_NO_REGISTERS = 0, MEMORY_READ_WRITE = 3 };
-
-typedef void executed_fn(unsigned vcpu, void *ctx);
-typedef void accessed_fn(unsigned vcpu, meminfo info, uint64_t address, void *ctx);
-void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id,
-                                           void (*translated)(plugin_id, struct qemu_plugin_tb *));
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, executed_fn *executed,
-                                          int flags, void *ctx);
-void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, accessed_fn *accessed,
-                                      int flags, int which, void *ctx);
-void qemu_plugin_register_atexit_cb(plugin_id id, void (*ended)(plugin_id, void *), void *ctx);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-const char *qemu_plugin_insn_symbol(const struct qemu_plugin_insn *insn);
-unsigned qemu_plugin_mem_size_shift(meminfo info);
-bool qemu_plugin_mem_is_store(meminfo info);
-int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
-
-__attribute__((visibility("default"))) extern int qemu_plugin_version;
-int qemu_plugin_version = 1;
+static const char plugin_name[] = "qemu_touches";
 
 #define STORE     0x80000000u
 #define ALLOCATOR 0x40000000u
@@ -60,7 +33,6 @@ static const struct {
              {"mark_section", MARK_SECTION}};
 enum { MARKS = sizeof marks / sizeof marks[0] };
 
-static FILE *out;
 static uint64_t pool, pool_end; /* pool_end: its last byte; 0: not known */
 static uint32_t who;            /* ALLOCATOR or 0 */
 
@@ -121,20 +93,4 @@ static void program_ended(plugin_id id, void *ctx) {
     (void)id;
     (void)ctx;
     fclose(out);
-}
-
-int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv) {
-    (void)info;
-    if (argc != 1 || strncmp(argv[0], "out=", 4) != 0) {
-        fputs("qemu_touches: expected one argument, out=FILE\n", stderr);
-        return 1;
-    }
-    out = fopen(argv[0] + 4, "w");
-    if (out == NULL) {
-        perror(argv[0] + 4);
-        return 1;
-    }
-    qemu_plugin_register_vcpu_tb_trans_cb(id, block_translated);
-    qemu_plugin_register_atexit_cb(id, program_ended, NULL);
-    return 0;
 }
