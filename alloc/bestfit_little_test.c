@@ -392,5 +392,5 @@ int main(void) {
     tcase_add_loop_test(inside, test_soak, 0, 60);
     tcase_add_loop_test(inside, test_check_finds_every_flipped_bit, 0, 8);
     suite_add_tcase(suite, inside);
-    return run_suite(suite);
+    return test_main(suite);
 }

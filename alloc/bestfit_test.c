@@ -304,5 +304,5 @@ int main(void) {
     tcase_add_loop_test(trees, test_many_sizes, 0, ORDERS);
     tcase_add_test(trees, test_the_longest_path);
     suite_add_tcase(suite, trees);
-    return run_suite(suite);
+    return test_main(suite);
 }

@@ -238,5 +238,5 @@ int main(void) {
     tcase_add_loop_test(inside, test_against_a_map, 0, 12);
     tcase_add_test(inside, test_flipped_bits);
     suite_add_tcase(suite, inside);
-    return run_suite(suite);
+    return test_main(suite);
 }

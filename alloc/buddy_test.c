@@ -575,5 +575,5 @@ int main(void) {
     tcase_add_test(cases, test_unjoined_buddies);
     tcase_add_loop_test(cases, test_random_damage, 0, 2);
     suite_add_tcase(suite, cases);
-    return run_suite(suite);
+    return test_main(suite);
 }

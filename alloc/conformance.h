@@ -19,7 +19,7 @@
 #include "../fuzz/random_ops.h"
 
 #include <assert.h>
-#include <check.h>
+#include "test_check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,11 +241,7 @@ static inline int conformance_main(int argc, char **argv, const char *name,
     }
     Suite *suite = suite_create(name);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_main(suite);
 }
 
 #endif

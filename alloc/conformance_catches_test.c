@@ -6,7 +6,7 @@
  */
 #include "../fuzz/canary.h"
 
-#include <check.h>
+#include "test_check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -83,9 +83,5 @@ int main(void) {
     tcase_add_test(tcase, unknown_subject_is_bad_usage);
     Suite *suite = suite_create("conformance catches");
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_main(suite);
 }

@@ -233,5 +233,5 @@ int main(void) {
     tcase_set_timeout(soak, 120);
     tcase_add_loop_test(soak, test_soak, 0, 50 * HEAP_COUNT);
     suite_add_tcase(suite, soak);
-    return run_suite(suite);
+    return test_main(suite);
 }

@@ -337,5 +337,5 @@ int main(void) {
     tcase_add_loop_test(inside, test_check_survives_damage, 0, 4 * HEAP_COUNT);
     tcase_add_loop_test(inside, test_check_finds_every_flipped_bit, 0, 4 * HEAP_COUNT);
     suite_add_tcase(suite, inside);
-    return run_suite(suite);
+    return test_main(suite);
 }

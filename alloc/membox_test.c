@@ -313,5 +313,5 @@ int main(void) {
     tcase_add_test(cases, test_flipped_bits);
     tcase_add_test(cases, test_random_damage);
     suite_add_tcase(suite, cases);
-    return run_suite(suite);
+    return test_main(suite);
 }

@@ -446,5 +446,5 @@ int main(void) {
     tcase_add_test(tcase, test_payloads_agree_modulo_16);
 #endif
     suite_add_tcase(suite, tcase);
-    return run_suite(suite);
+    return test_main(suite);
 }

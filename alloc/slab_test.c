@@ -285,5 +285,5 @@ int main(void) {
     tcase_add_loop_test(cases, test_slots_of_a_gone_bucket_are_refused, 0, HEAPS);
     tcase_add_loop_test(cases, test_flipped_bits, 0, HEAPS);
     suite_add_tcase(suite, cases);
-    return run_suite(suite);
+    return test_main(suite);
 }

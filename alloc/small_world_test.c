@@ -23,7 +23,7 @@
 #include "../fuzz/random_ops.h"
 #include "../trace/trace_text.h"
 
-#include <check.h>
+#include "test_check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,9 +269,5 @@ int main(void) {
     tcase_add_loop_test(tcase, all_short_sequences_are_sound, 0, subject_count());
     Suite *suite = suite_create("small world");
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_main(suite);
 }

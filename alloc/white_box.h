@@ -8,7 +8,7 @@
 #ifndef HEAPRIG_WHITE_BOX_H
 #define HEAPRIG_WHITE_BOX_H
 
-#include <check.h>
+#include "test_check.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -65,14 +65,6 @@ static inline char *guarded_memory(size_t bytes) {
 static inline char *aligned_memory(size_t bytes, size_t align, size_t shift) {
     char *memory = guarded_memory(bytes + align + shift);
     return memory + ((0 - (uintptr_t)memory) & (align - 1)) + shift;
-}
-
-static inline int run_suite(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }
 
 /* Is HEAPRIG_FULL set, and not to nothing? Then tests may take long. */

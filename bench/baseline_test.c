@@ -8,7 +8,7 @@
  */
 #include "baseline.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -334,9 +334,5 @@ int main(void) {
     const char *text = getenv("HEAPRIG_SEED");
     seed = text != NULL ? strtoull(text, NULL, 16) : 1;
     printf("seed=%llx\n", (unsigned long long)seed);
-    SRunner *runner = srunner_create(baseline_suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_main(baseline_suite());
 }

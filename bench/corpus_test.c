@@ -7,7 +7,7 @@
  * Only the opening part of each trace, unless HEAPRIG_FULL is set. `make bless` writes the
  * baseline.
  */
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,9 +59,5 @@ int main(void) {
     tcase_add_test(tcase, oracle_finds_nothing);
     tcase_add_test(tcase, blocks_lie_where_they_lie_everywhere);
     tcase_add_test(tcase, pools_are_as_small_everywhere);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_main(suite);
 }

@@ -5,7 +5,7 @@
 
 #include "test_trace.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * gbench_test.c - the `gbench` program from outside: its output, its figures, its exit status. It
  * is built for this machine only; for others the tests say so and do nothing. */
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
@@ -157,9 +157,5 @@ int main(void) {
     tcase_add_test(all, every_micro_benchmark_runs);
     tcase_add_test(all, failures_show_in_the_exit_status);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_main(suite);
 }

@@ -150,5 +150,5 @@ int main(void) {
     tcase_add_test(tcase, zeros_reach_no_further);
     tcase_add_test(tcase, unfit_allocators_and_pools_are_refused);
     suite_add_tcase(suite, tcase);
-    return run_suite(suite);
+    return test_main(suite);
 }

@@ -138,5 +138,5 @@ int main(void) {
     tcase_add_test(tests, test_run_counts);
     tcase_add_test(tests, test_generated_run_leaves_nothing);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return test_main(suite);
 }

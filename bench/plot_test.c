@@ -3,7 +3,7 @@
  * do not depend on the machine, so they are drawn on this one only. */
 #include "meta.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,9 +92,5 @@ int main(void) {
     tcase_set_timeout(all, 120);
     tcase_add_test(all, pictures_of_a_small_run_are_drawn);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_main(suite);
 }

@@ -46,9 +46,5 @@ int main(void) {
         fputs("skipped: programs of another machine, or started outside the repository\n", stderr);
     }
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return test_main(suite);
 }

@@ -507,9 +507,5 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--play") == 0) {
         return player_run(argv[2]);
     }
-    SRunner *runner = srunner_create(run_suite());
-    srunner_run_all(runner, CK_ENV);
-    int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return test_main(run_suite());
 }

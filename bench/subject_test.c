@@ -2,7 +2,7 @@
  * subject_test.c - what is found by name and path, and in which words the rest is refused. */
 #include "subject.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,9 +138,5 @@ int main(void) {
     tcase_add_test(tcase, wrong_decorations_are_refused);
     Suite *suite = suite_create("subject");
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_main(suite);
 }

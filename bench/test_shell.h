@@ -3,7 +3,7 @@
 #ifndef HEAPRIG_TEST_SHELL_H
 #define HEAPRIG_TEST_SHELL_H
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * test_trace.h - for tests: traces written down op by op, and the end every test program has */
+ * test_trace.h - for tests: traces written down op by op */
 #ifndef HEAPRIG_TEST_TRACE_H
 #define HEAPRIG_TEST_TRACE_H
 
 #include "../trace/trace.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,15 +33,6 @@ static inline struct trace test_trace_load(const char *spec) {
     struct problem problem = {""};
     ck_assert_msg(trace_load(spec, &trace, &problem), "%s", problem.text);
     return trace;
-}
-
-/* Runs the suite and gives main() its status. */
-static inline int test_main(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 #endif

@@ -9,7 +9,7 @@
 #include "minimize.h"
 #include "random_ops.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,7 +11,7 @@
 #include "random_ops.h"
 #include "shadow.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -288,9 +288,5 @@ int main(void) {
     tcase_add_test(tcase, shadow_agrees_with_a_plain_array);
     Suite *suite = suite_create("oracle");
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_main(suite);
 }

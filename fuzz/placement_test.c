@@ -11,7 +11,7 @@
 #include "arena.h"
 #include "random_ops.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <stdio.h>
 
 enum { POOL_BYTES = 64 * 1024, PIECES_MAX = 4096, SLOTS = 160, OPS = 4000, LIST_BYTES_MAX = 256 };

@@ -8,7 +8,7 @@
 #include "runner.h"
 #include "script.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

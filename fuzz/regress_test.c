@@ -10,7 +10,7 @@
 #include "../bench/test_trace.h"
 #include "runner.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -70,5 +70,5 @@ int main(void) {
     tcase_set_timeout(tests, 3600);
     tcase_add_test(tests, test_random_programs);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return test_main(suite);
 }

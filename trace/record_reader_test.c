@@ -6,7 +6,7 @@
 
 #include "record_stream.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,9 +240,5 @@ int main(void) {
     tcase_add_test(streams, damaged_streams_are_refused);
     tcase_add_test(streams, streams_without_a_header_are_passed_over);
     suite_add_tcase(suite, streams);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return test_main(suite);
 }

@@ -11,7 +11,7 @@
 #include "../bench/record_run.h"
 #include "record_stream.h"
 
-#include <check.h>
+#include "../alloc/test_check.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -580,9 +580,5 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "--play") == 0) {
         return player_run(argv[2]);
     }
-    SRunner *runner = srunner_create(record_suite());
-    srunner_run_all(runner, CK_ENV);
-    int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return test_main(record_suite());
 }

@@ -326,5 +326,5 @@ int main(void) {
     tcase_add_test(tests, test_page_the_host_refuses_stays);
     tcase_add_test(tests, test_offsets_and_splits);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return test_main(suite);
 }

@@ -267,5 +267,5 @@ int main(void) {
     tcase_add_loop_test(tests, test_random_life, 0, HEAPS);
     tcase_add_test(tests, test_V11_vmalloc);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return test_main(suite);
 }

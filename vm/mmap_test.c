@@ -258,5 +258,5 @@ int main(void) {
     tcase_add_test(tests, test_refused_mremap);
     tcase_add_test(tests, test_V13_failed_split_changes_nothing);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return test_main(suite);
 }

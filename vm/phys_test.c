@@ -305,5 +305,5 @@ int main(void) {
     tcase_add_test(tests, test_shrink_keeps_place_and_contents);
     tcase_add_test(tests, test_random_runs);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return test_main(suite);
 }

@@ -131,5 +131,5 @@ int main(void) {
     tcase_add_test(tests, test_random_tree);
     tcase_add_test(tests, test_height);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return test_main(suite);
 }

@@ -168,5 +168,5 @@ int main(void) {
     tcase_add_test(tests, test_read_only_attachment_stays_so);
     tcase_add_test(tests, test_attach_over_something);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return test_main(suite);
 }

@@ -368,5 +368,5 @@ int main(void) {
     tcase_add_test(tests, test_machines_that_cannot_be);
     tcase_add_test(tests, test_kernel_sees_ram_and_devices);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return test_main(suite);
 }
