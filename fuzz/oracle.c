@@ -93,8 +93,8 @@ bool oracle_contents_hold(struct oracle *oracle, uint32_t slot, size_t from, siz
     if (at == to) {
         return true;
     }
-    uint32_t below = shadow_below(shadow, block->start);
-    uint32_t above = shadow_above(shadow, block->start);
+    uint32_t below = shadow_around(shadow, block->start - 1).below;
+    uint32_t above = shadow_around(shadow, block->start).above;
     return oracle_fail(oracle, rule,
                        "byte %zu of %s is 0x%02X, expected 0x%02X; before it %s, behind %s", at,
                        oracle_block_text(oracle, slot).text, content_found(payload, at),
@@ -102,21 +102,20 @@ bool oracle_contents_hold(struct oracle *oracle, uint32_t slot, size_t from, siz
                        oracle_block_text(oracle, above).text);
 }
 
-static bool edges_hold(struct oracle *oracle, uintptr_t start) {
+/* The edges of the blocks around the one at hand that face it. */
+static bool edges_hold(struct oracle *oracle, struct shadow_pair around) {
     const struct shadow *shadow = oracle_shadow(oracle);
-    uint32_t below = shadow_below(shadow, start);
-    if (below != SHADOW_NONE) {
-        size_t bytes = shadow->blocks[below].usable_bytes;
+    if (around.below != SHADOW_NONE) {
+        size_t bytes = shadow->blocks[around.below].usable_bytes;
         size_t from = bytes > EDGE_BYTES ? bytes - EDGE_BYTES : 0;
-        if (!oracle_contents_hold(oracle, below, from, bytes, ORACLE_CONTENT)) {
+        if (!oracle_contents_hold(oracle, around.below, from, bytes, ORACLE_CONTENT)) {
             return false;
         }
     }
-    uint32_t above = shadow_above(shadow, start);
-    if (above != SHADOW_NONE) {
-        size_t bytes = shadow->blocks[above].usable_bytes;
+    if (around.above != SHADOW_NONE) {
+        size_t bytes = shadow->blocks[around.above].usable_bytes;
         size_t to = bytes > EDGE_BYTES ? EDGE_BYTES : bytes;
-        return oracle_contents_hold(oracle, above, 0, to, ORACLE_CONTENT);
+        return oracle_contents_hold(oracle, around.above, 0, to, ORACLE_CONTENT);
     }
     return true;
 }
@@ -216,8 +215,8 @@ size_t oracle_given_bytes(const struct oracle *oracle) {
 }
 
 /* Is the block where it may be? Asked first of the request, then of all that usable() claims. */
-static bool place_judge(struct oracle *oracle, const struct shadow_block *block, size_t bytes,
-                        bool claimed) {
+static bool place_judge(struct oracle *oracle, const struct shadow_block *block,
+                        struct shadow_pair around, size_t bytes, bool claimed) {
     const struct shadow *shadow = oracle_shadow(oracle);
     long long offset = oracle_offset(oracle, block->start);
     if (!claimed && oracle->range_count > 0 && bytes > oracle_given_bytes(oracle)) {
@@ -230,7 +229,7 @@ static bool place_judge(struct oracle *oracle, const struct shadow_block *block,
                            "block at %lld with %zu B ends outside a pool of %zu B", offset, bytes,
                            oracle->config.pool_bytes);
     }
-    uint32_t other = shadow_overlap(shadow, block->start, bytes);
+    uint32_t other = shadow_pair_overlap(shadow, around, block->start, bytes);
     if (other != SHADOW_NONE) {
         return oracle_fail(oracle, claimed ? ORACLE_USABLE : ORACLE_OVERLAP,
                            "block at %lld with %zu B shares bytes with %s", offset, bytes,
@@ -239,7 +238,8 @@ static bool place_judge(struct oracle *oracle, const struct shadow_block *block,
     return true;
 }
 
-static bool block_judge(struct oracle *oracle, struct shadow_block *block) {
+static bool block_judge(struct oracle *oracle, struct shadow_block *block,
+                        struct shadow_pair around) {
     const struct alloc_ops *ops = oracle->config.ops;
     long long offset = oracle_offset(oracle, block->start);
     if (block->start % block->align != 0) {
@@ -247,7 +247,7 @@ static bool block_judge(struct oracle *oracle, struct shadow_block *block) {
                            "block at %lld lies %zu behind a multiple of %zu", offset,
                            (size_t)(block->start % block->align), block->align);
     }
-    if (!place_judge(oracle, block, block->request_bytes, false)) {
+    if (!place_judge(oracle, block, around, block->request_bytes, false)) {
         return false;
     }
     block->usable_bytes = block->request_bytes;
@@ -259,7 +259,7 @@ static bool block_judge(struct oracle *oracle, struct shadow_block *block) {
                                block->usable_bytes, offset, block->request_bytes);
         }
     }
-    return place_judge(oracle, block, block->usable_bytes, true);
+    return place_judge(oracle, block, around, block->usable_bytes, true);
 }
 
 /* Do the bytes that realloc had to keep stand in the new payload? */
@@ -285,8 +285,11 @@ enum { OVERCOPY_BYTES = 8 };
 static bool copied_judge(struct oracle *oracle, const struct shadow_block *old,
                          const struct shadow_block *block) {
     const struct shadow *shadow = oracle_shadow(oracle);
-    uint32_t above = shadow_above(shadow, old->start);
-    if (above == SHADOW_NONE || block->start == old->start) {
+    if (block->start == old->start) {
+        return true;
+    }
+    uint32_t above = shadow_around(shadow, old->start).above;
+    if (above == SHADOW_NONE) {
         return true;
     }
     const struct shadow_block *neighbour = &shadow->blocks[above];
@@ -346,14 +349,15 @@ static bool payload_judge(struct oracle *oracle, const struct replay_event *even
                event->bytes > oracle->largest_before) {
         return oracle_fail(oracle, ORACLE_GRANTED, "largest() was %zu", oracle->largest_before);
     }
-    if (!block_judge(oracle, &block) || (old.live && (!prefix_judge(oracle, &old, &block) ||
+    struct shadow_pair around = shadow_around(shadow, block.start);
+    if (!block_judge(oracle, &block, around) || (old.live && (!prefix_judge(oracle, &old, &block) ||
                                                       !copied_judge(oracle, &old, &block)))) {
         return false;
     }
     freed_forget(oracle, &block);
     shadow->blocks[slot] = block;
     shadow_insert(shadow, slot);
-    if (!edges_hold(oracle, block.start)) {
+    if (!edges_hold(oracle, around)) {
         return false;
     }
     struct content content = oracle_content(oracle, &block);
@@ -371,7 +375,7 @@ static bool free_judge(struct oracle *oracle, const struct replay_event *event) 
     }
     shadow_remove(shadow, slot);
     freed_remember(oracle, block);
-    return edges_hold(oracle, block->start);
+    return edges_hold(oracle, shadow_around(shadow, block->start));
 }
 
 static bool period_ends(uint64_t ops, uint32_t period) {

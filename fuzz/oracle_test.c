@@ -254,15 +254,18 @@ START_TEST(shadow_agrees_with_a_plain_array) {
             if (block->live) {
                 overlap |=
                     block->start < start + bytes && start < block->start + block->usable_bytes;
-                below = block->start < start && block->start > below ? block->start : below;
+                below = block->start <= start && block->start > below ? block->start : below;
                 above = block->start > start && block->start < above ? block->start : above;
             }
         }
         uint32_t found = shadow_overlap(shadow, start, bytes);
         ck_assert_int_eq(found != SHADOW_NONE, overlap);
-        found = shadow_below(shadow, start);
+        struct shadow_pair around = shadow_around(shadow, start);
+        found = shadow_pair_overlap(shadow, around, start, bytes);
+        ck_assert_int_eq(found != SHADOW_NONE, overlap);
+        found = around.below;
         ck_assert_uint_eq(found == SHADOW_NONE ? 0 : shadow->blocks[found].start, below);
-        found = shadow_above(shadow, start);
+        found = around.above;
         ck_assert_uint_eq(found == SHADOW_NONE ? UINTPTR_MAX : shadow->blocks[found].start, above);
         if (shadow->blocks[slot].live) {
             shadow_remove(shadow, slot);

@@ -2,8 +2,6 @@
  * program.c - what a record means. */
 #include "program.h"
 
-#include "../alloc/alloc.h"
-
 #include <assert.h>
 
 /* A record's bytes. */
@@ -62,6 +60,10 @@ static uint64_t nudged(uint64_t x, int d) {
     return x <= low ? 1 : x + (uint64_t)(int64_t)d;
 }
 
+static size_t largest_of(const struct program_view *view) {
+    return view->ops->largest != NULL ? view->ops->largest(view->heap) : 0;
+}
+
 /* The request a record asks for; never 0. */
 static uint64_t size_make(const struct record *record, const struct program_view *view) {
     uint64_t argument = record->argument;
@@ -83,9 +85,9 @@ static uint64_t size_make(const struct record *record, const struct program_view
         return nudged((UINT64_C(1) << (6 + record->tweak % 8)) / 16 * (16 + argument % 16),
                       (int)(argument / 16 % 5) - 2);
     case 8: /* all there is, or a little less or more */
-        return nudged(view->largest, (int)(argument % 32) - 16);
+        return nudged(largest_of(view), (int)(argument % 32) - 16);
     case 9: /* a share of what there is */
-        return nudged(view->largest * (1 + argument) / 256, tweak);
+        return nudged(largest_of(view) * (1 + argument) / 256, tweak);
     case 10: /* a block's own size */
     case 11:
         return nudged(view->bytes[argument % PROGRAM_SLOTS], tweak);
@@ -103,10 +105,16 @@ static uint64_t size_make(const struct record *record, const struct program_view
 
 /* ---- steps ---- */
 
+static bool slot_is_full(const struct program_view *view, uint32_t slot) {
+    return view->full[slot / 64] >> slot % 64 & 1;
+}
+
 static void op_append(struct program_view *view, struct script *script, struct op op) {
     assert(script->op_count < script->op_room);
-    view->full[op.slot] = op.kind != OP_FREE;
+    uint64_t bit = UINT64_C(1) << op.slot % 64;
+    view->full[op.slot / 64] &= ~bit;
     if (op.kind != OP_FREE) {
+        view->full[op.slot / 64] |= bit;
         view->bytes[op.slot] = op.bytes < UINT32_MAX ? (uint32_t)op.bytes : UINT32_MAX;
         view->last_bytes = op.bytes;
     }
@@ -124,21 +132,31 @@ static void extra_append(struct script *script, enum script_extra_kind kind, int
 static void fill_resolve(const struct record *record, struct program_view *view,
                          struct script *script) {
     uint64_t bytes = size_make(record, view);
-    for (uint32_t i = 0; i < PROGRAM_SLOTS; i++) {
+    for (uint32_t i = 0; i < 8u * (record->how + 1u); i++) {
         uint32_t slot = (record->slot + i) % PROGRAM_SLOTS;
-        if (!view->full[slot] && i <= 8u * record->how + 7) {
+        if (!slot_is_full(view, slot)) {
             op_append(view, script, (struct op){.kind = OP_ALLOC, .slot = slot, .bytes = bytes});
         }
     }
 }
 
+/* Takes the lowest slot out of a set, or the highest. */
+static uint32_t slot_take(uint64_t slots[PROGRAM_SLOTS / 64], bool highest) {
+    uint32_t word = slots[highest] != 0 ? highest : !highest;
+    int bit = highest ? 63 - __builtin_clzll(slots[word]) : __builtin_ctzll(slots[word]);
+    slots[word] &= ~(UINT64_C(1) << bit);
+    return word * 64 + (uint32_t)bit;
+}
+_Static_assert(PROGRAM_SLOTS == 128, "a set of slots has two words");
+
 /* Frees all or every second or third slot, upwards or downwards. */
 static void drain_resolve(const struct record *record, struct program_view *view,
                           struct script *script) {
     uint32_t stride = 1 + record->class % 3;
-    for (uint32_t i = 0; i < PROGRAM_SLOTS; i++) {
-        uint32_t slot = (record->how & 1) != 0 ? PROGRAM_SLOTS - 1 - i : i;
-        if (view->full[slot] && (slot + record->slot) % stride == 0) {
+    uint64_t left[PROGRAM_SLOTS / 64] = {view->full[0], view->full[1]};
+    while ((left[0] | left[1]) != 0) {
+        uint32_t slot = slot_take(left, (record->how & 1) != 0);
+        if ((slot + record->slot) % stride == 0) {
             op_append(view, script, (struct op){.kind = OP_FREE, .slot = slot});
         }
     }
@@ -188,7 +206,7 @@ static void region_resolve(const struct record *record, struct program_view *vie
 static void alloc_resolve(const struct record *record, bool aligned, struct program_view *view,
                           struct script *script) {
     struct op op = {.kind = OP_ALLOC, .slot = record->slot, .bytes = size_make(record, view)};
-    if (view->full[record->slot]) {
+    if (slot_is_full(view, record->slot)) {
         op.kind = OP_REALLOC;
     } else if (aligned) {
         op.kind = OP_ALIGNED;
@@ -199,7 +217,7 @@ static void alloc_resolve(const struct record *record, bool aligned, struct prog
 
 static void free_resolve(const struct record *record, struct program_view *view,
                          struct script *script) {
-    if (view->full[record->slot]) {
+    if (slot_is_full(view, record->slot)) {
         op_append(view, script, (struct op){.kind = OP_FREE, .slot = record->slot});
     }
 }

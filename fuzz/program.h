@@ -24,6 +24,7 @@
 #ifndef HEAPRIG_PROGRAM_H
 #define HEAPRIG_PROGRAM_H
 
+#include "../alloc/alloc.h"
 #include "script.h"
 
 #include <stdbool.h>
@@ -47,10 +48,10 @@ enum {
 /* What resolving a record may ask. Offsets are from the pool's start. */
 struct program_view {
     struct script_setup setup;
-    uint32_t caps;                 /* of the allocator */
-    size_t largest;                /* largest(), or 0 when it has none */
-    uint64_t last_bytes;           /* the last request */
-    bool full[PROGRAM_SLOTS];      /* named by the script's last op as holding a block */
+    const struct alloc_ops *ops; /* asked for largest() alone, and only by records that need it */
+    struct alloc *heap;
+    uint64_t last_bytes;                /* the last request */
+    uint64_t full[PROGRAM_SLOTS / 64];  /* a bit each: the script's last op left a block there */
     uint32_t bytes[PROGRAM_SLOTS]; /* request of the slot's last block, cut to 32 bits */
     int64_t offset[PROGRAM_SLOTS]; /* of the slot's last payload, live or not; INT64_MIN: none */
     bool has_region;

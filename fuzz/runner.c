@@ -187,15 +187,14 @@ const char *runner_script(struct runner *runner, const struct script *script) {
 /* ---- programs ---- */
 
 static void view_begin(struct runner *runner, const struct script_setup *setup) {
-    runner->view = (struct program_view){.setup = *setup, .caps = runner->config.ops->caps};
+    runner->view = (struct program_view){
+        .setup = *setup, .ops = runner->config.ops, .heap = runner->heap};
     for (size_t slot = 0; slot < PROGRAM_SLOTS; slot++) {
         runner->view.offset[slot] = INT64_MIN;
     }
 }
 
 static void view_refresh(struct runner *runner, const struct script *script, uint32_t from) {
-    const struct alloc_ops *ops = runner->config.ops;
-    runner->view.largest = ops->largest != NULL ? ops->largest(runner->heap) : 0;
     for (uint32_t i = from; i < script->op_count; i++) {
         uint32_t slot = script->ops[i].slot;
         if (runner->slots[slot] != NULL) {
@@ -214,10 +213,10 @@ static bool program_play(struct runner *runner, const uint8_t *data, size_t size
     script->setup = program_setup(data, size);
     script->op_count = 0;
     script->extra_count = 0;
-    view_begin(runner, &script->setup);
     if (!run_begin(runner, &script->setup)) {
         return false;
     }
+    view_begin(runner, &script->setup);
     uint32_t done = 0;
     for (size_t i = 0; i < records && *sound; i++) {
         view_refresh(runner, script, done);

@@ -45,24 +45,31 @@ uint32_t shadow_overlap(const struct shadow *shadow, uintptr_t start, size_t byt
     return SHADOW_NONE;
 }
 
-uint32_t shadow_below(const struct shadow *shadow, uintptr_t address) {
-    uint32_t best = SHADOW_NONE;
+struct shadow_pair shadow_around(const struct shadow *shadow, uintptr_t address) {
+    struct shadow_pair around = {SHADOW_NONE, SHADOW_NONE};
     for (uint32_t at = shadow->root; at != SHADOW_NONE;) {
-        bool below = shadow->blocks[at].start < address;
-        best = below ? at : best;
-        at = below ? shadow->blocks[at].right : shadow->blocks[at].left;
+        const struct shadow_block *block = &shadow->blocks[at];
+        if (block->start <= address) {
+            around.below = at;
+            at = block->right;
+        } else {
+            around.above = at;
+            at = block->left;
+        }
     }
-    return best;
+    return around;
 }
 
-uint32_t shadow_above(const struct shadow *shadow, uintptr_t address) {
-    uint32_t best = SHADOW_NONE;
-    for (uint32_t at = shadow->root; at != SHADOW_NONE;) {
-        bool above = shadow->blocks[at].start > address;
-        best = above ? at : best;
-        at = above ? shadow->blocks[at].left : shadow->blocks[at].right;
+uint32_t shadow_pair_overlap(const struct shadow *shadow, struct shadow_pair around,
+                             uintptr_t start, size_t bytes) {
+    const struct shadow_block *blocks = shadow->blocks;
+    if (around.below != SHADOW_NONE &&
+        start - blocks[around.below].start < blocks[around.below].usable_bytes) {
+        return around.below;
     }
-    return best;
+    return around.above != SHADOW_NONE && blocks[around.above].start - start < bytes
+               ? around.above
+               : SHADOW_NONE;
 }
 
 /* Parts the tree under *from by address: what starts below `start` is hung on *low, the rest on

@@ -43,10 +43,16 @@ void shadow_clear(struct shadow *shadow);
  * O(log live) expected, as all below. */
 uint32_t shadow_overlap(const struct shadow *shadow, uintptr_t start, size_t bytes);
 
-/* The slot of the last live block that starts below `address` and of the first that starts above
- * it, or SHADOW_NONE. */
-uint32_t shadow_below(const struct shadow *shadow, uintptr_t address);
-uint32_t shadow_above(const struct shadow *shadow, uintptr_t address);
+/* The slots of the last live block that starts at `address` or below it and of the first that
+ * starts above it, or SHADOW_NONE. */
+struct shadow_pair {
+    uint32_t below, above;
+};
+struct shadow_pair shadow_around(const struct shadow *shadow, uintptr_t address);
+
+/* What shadow_overlap() tells, from what shadow_around() told of `start`. O(1). */
+uint32_t shadow_pair_overlap(const struct shadow *shadow, struct shadow_pair around,
+                             uintptr_t start, size_t bytes);
 
 /* Enters the block that stands in blocks[slot] but for its links; it must overlap no other. */
 void shadow_insert(struct shadow *shadow, uint32_t slot);
