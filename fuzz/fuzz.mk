@@ -34,6 +34,8 @@ sanitize_cmplog    :=
 judges           := $(addprefix fuzz/,arena content fence oracle oracle_audit oracle_probe program program_mutate \
     random_ops runner shadow) bench/replay
 judges_address   := -fno-sanitize=address
+judges_client    := -fno-sanitize=address
+sanitized_client := fuzz/content # what touches payloads, which FENCE_CLIENT is about
 judges_undefined := -fno-sanitize=undefined
 # Own allocators in 32 bits: what reads files is left out, its libraries are there for 64 bits only.
 sanitize_m32       := -m32 -msse2 -isystem /usr/include/x86_64-linux-gnu
@@ -46,7 +48,7 @@ build/fuzz/$(1)/trace/%.o build/fuzz/$(1)/vm/%.o: fuzz_cc := \
     $(cmplog_$(3)) $(watch_cc_$(2)) $(fuzz_flags) $(watch_$(2)) $(sanitize_$(3))
 build/fuzz/$(1)/alloc/%.o: fuzz_cc := $(cmplog_$(3)) $(watch_cc_$(2)) $(fuzz_flags) $(edges_$(2)) $(sanitize_$(3)) \
     -ffreestanding $(if $(filter client,$(3)),-fno-sanitize=address)
-$(patsubst %,build/fuzz/$(1)/%.o,$(judges)): fuzz_cc += $(judges_$(3))
+$(patsubst %,build/fuzz/$(1)/%.o,$(filter-out $(sanitized_$(3)),$(judges))): fuzz_cc += $(judges_$(3))
 build/fuzz/$(1)/%.o: %.c | build/.deps-fuzz
 	@mkdir -p $$(@D)
 	echo '  fuzz  $$@'
