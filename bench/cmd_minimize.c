@@ -223,9 +223,9 @@ int cmd_minimize(int argc, char **argv) {
         fine = fine && result_write(&options, ops, &how, &script, &config, &problem) &&
                fflush(stdout) == 0;
         fprintf(stderr,
-                "heaprig minimize: %" PRIu32 " ops of %" PRIu32 ", %" PRIu32 " records, %" PRIu64
+                "heaprig minimize: %" PRIu32 " ops of %" PRIu32 ", %" PRIu32 " lines, %" PRIu64
                 " runs\n",
-                script.op_count, before, script_records(&script), how.runs);
+                script.op_count, before, script_lines(&script), how.runs);
         status = fine ? CLI_FINE : cli_problem(&problem);
     }
     judge_free(how.judge);

@@ -52,7 +52,7 @@ bool work_try(struct work *work) {
     }
     work_mend(work);
     work_name(work);
-    if (script_records(&work->next) > script_records(work->best) &&
+    if (script_lines(&work->next) > script_lines(work->best) &&
         work->next.op_count >= work->best->op_count) {
         return false; /* smaller numbers are no use when it takes more to say them */
     }
@@ -321,10 +321,10 @@ static bool numbers_shrink(struct work *work) {
     return shrunk;
 }
 
-/* ---- fewer records ---- */
+/* ---- fewer lines ---- */
 
-/* Gives each alloc that begins a record the size of the one before it, or that one its size. */
-static bool records_shrink(struct work *work) {
+/* Gives each alloc the size of the one before it, or that one its size. */
+static bool lines_shrink(struct work *work) {
     bool shrunk = false;
     for (uint32_t i = 1; i < work->best->op_count && !work->failed; i++) {
         for (uint32_t other = 0; other < 2; other++) {
@@ -341,7 +341,7 @@ static bool records_shrink(struct work *work) {
                 work->next.ops[i].bytes = bytes;
             }
             work_mend(work);
-            shrunk |= script_records(&work->next) < script_records(work->best) && work_try(work);
+            shrunk |= script_lines(&work->next) < script_lines(work->best) && work_try(work);
         }
     }
     return shrunk;
@@ -391,7 +391,7 @@ bool minimize_script(struct minimize *how, struct script *script, struct problem
         shrunk = steps_shrink(&work) || pairs_shrink(&work);
         shrunk |= rooms_shrink(&work);
         shrunk |= numbers_shrink(&work);
-        shrunk |= script_records(work.best) > 1 && records_shrink(&work);
+        shrunk |= script_lines(work.best) > 1 && lines_shrink(&work);
         shrunk = shrunk || work_search(&work);
     }
     script_close(&work.next);

@@ -171,19 +171,19 @@ START_TEST(scripts_survive_text) {
 }
 END_TEST
 
-/* What one record of a program can do counts as one: filling slots, freeing them in even steps. */
-START_TEST(records_are_counted) {
-    struct op ops[] = {TEST_ALLOC(0, 8), TEST_ALLOC(1, 8), TEST_ALLOC(5, 8),
-                       TEST_ALLOC(6, 9), TEST_ALLOC(7, 9), TEST_FREE(1),
-                       TEST_FREE(0),     TEST_FREE(5),     TEST_ALLOC(1, 9)};
-    struct script_extra extra = {.after = 2, .kind = SCRIPT_FREE, .offset = 8};
-    struct script script = {.ops = ops, .op_count = 9, .extras = &extra};
-    ck_assert_uint_eq(script_records(&script), 5);
-    script.extra_count = 1; /* itself, and it parts the first fill */
-    ck_assert_uint_eq(script_records(&script), 7);
+/* Ops that differ in their slots alone, and these by even steps, are a line of a script. */
+START_TEST(lines_are_counted) {
+    struct op ops[] = {TEST_ALLOC(0, 8), TEST_ALLOC(1, 8), TEST_ALLOC(2, 8), TEST_ALLOC(3, 8),
+                       TEST_ALLOC(6, 8), TEST_ALLOC(7, 9), TEST_ALLOC(8, 9), TEST_FREE(6),
+                       TEST_FREE(3),     TEST_FREE(0),     TEST_ALLOC(0, 9)};
+    struct script_extra extra = {.after = 3, .kind = SCRIPT_FREE, .offset = 8};
+    struct script script = {.ops = ops, .op_count = 11, .extras = &extra};
+    ck_assert_uint_eq(script_lines(&script), 6); /* 0-3, 6, 7, 8, 6-0/3, 0 */
+    script.extra_count = 1;
+    ck_assert_uint_eq(script_lines(&script), 8); /* itself, and it parts 0-2 from 3 */
     script.op_count = 1;
     script.extra_count = 0;
-    ck_assert_uint_eq(script_records(&script), 1);
+    ck_assert_uint_eq(script_lines(&script), 1);
 }
 END_TEST
 
@@ -220,7 +220,7 @@ int main(void) {
     tcase_add_loop_test(tcase, sound_allocators_pass, 0, (int)allocators);
     tcase_add_loop_test(tcase, faults_are_found, 0, CANARY_FAULT_COUNT);
     tcase_add_test(tcase, records_are_stable);
-    tcase_add_test(tcase, records_are_counted);
+    tcase_add_test(tcase, lines_are_counted);
     tcase_add_test(tcase, scripts_survive_text);
     tcase_add_test(tcase, bad_scripts_are_refused);
     return test_main(suite);

@@ -32,28 +32,19 @@ void script_copy(struct script *to, const struct script *from) {
     memcpy(to->extras, from->extras, from->extra_count * sizeof *to->extras);
 }
 
-/* Does op i go on with what ops i - 1 and, if it has begun there, i - 2 do? */
-static bool op_goes_on(const struct op *ops, uint32_t i, bool begun) {
-    const struct op *a = &ops[i - 1], *b = &ops[i];
-    if (a->kind != b->kind || (b->kind != OP_ALLOC && b->kind != OP_FREE)) {
-        return false;
+struct op_run script_run(const struct script *script, uint32_t i) {
+    uint32_t extra = 0;
+    while (extra < script->extra_count && script->extras[extra].after <= i) {
+        extra++;
     }
-    if (b->kind == OP_ALLOC) {
-        return b->bytes == a->bytes && b->slot > a->slot;
-    }
-    return !begun || b->slot - a->slot == a->slot - ops[i - 2].slot;
+    uint32_t end = extra < script->extra_count ? script->extras[extra].after : script->op_count;
+    return op_run(&script->ops[i], end - i);
 }
 
-uint32_t script_records(const struct script *script) {
-    uint32_t count = script->extra_count, extra = 0;
-    bool begun = false; /* op i - 1 goes on with op i - 2 */
-    for (uint32_t i = 0; i < script->op_count; i++) {
-        bool apart = i == 0;
-        for (; extra < script->extra_count && script->extras[extra].after <= i; extra++) {
-            apart = true;
-        }
-        begun = !apart && op_goes_on(script->ops, i, begun);
-        count += !begun;
+uint32_t script_lines(const struct script *script) {
+    uint32_t count = script->extra_count;
+    for (uint32_t i = 0; i < script->op_count; count++) {
+        i += (uint32_t)script_run(script, i).count;
     }
     return count;
 }

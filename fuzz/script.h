@@ -14,13 +14,14 @@
  *     #! region 4096 at 12288 after 5           after op 5: add_region(pool + 12288, 4096)
  *     #! misuse free 72 after 12                after op 12: free(pool + 72), must be refused
  *     a 1 100
+ *     a 2-63 8                                  62 ops
  *     f 1
  */
 #ifndef HEAPRIG_SCRIPT_H
 #define HEAPRIG_SCRIPT_H
 
 #include "../trace/file_bytes.h"
-#include "../trace/op.h"
+#include "../trace/op_run.h"
 #include "../trace/problem.h"
 #include "../trace/trace.h"
 #include "arena.h"
@@ -64,9 +65,13 @@ void script_close(struct script *script);
 /* Copies ops, extras and setup; the target must have room. */
 void script_copy(struct script *to, const struct script *from);
 
-/* How many records of the input language (program.h) it takes to say this: an op, or extra, each;
- * but allocs of one size into slots in order, and frees of slots in even steps, are one. */
-uint32_t script_records(const struct script *script);
+/* The run of ops (op_run.h) that begins at op i and has no extra between its ops. O(run + extras).
+ */
+struct op_run script_run(const struct script *script, uint32_t i);
+
+/* How many lines it takes to say this: one for each extra and each run of ops. A run is what one
+ * record of the input language (program.h) can be: a slot filled, or 62 of them. */
+uint32_t script_lines(const struct script *script);
 
 /* Reads a script, or any other trace, whose setup then is a pool of four times its peak + 1 KiB.
  * False and *problem (`path:line: what, expected what`) otherwise. The caller closes *out. */

@@ -93,31 +93,44 @@ static bool text_append(struct file_bytes *file, const char *format, ...) {
     return file_bytes_append(file, text, (size_t)length);
 }
 
-static bool op_append(struct file_bytes *file, const struct op *op, uint32_t number) {
+/* The op's call; `s` is its slot, a number or a variable. */
+static bool op_append(struct file_bytes *file, const struct op *op, const char *s) {
     uint64_t bytes = op->bytes;
-    uint32_t s = op->slot;
     if (op->kind == OP_FREE) {
-        return text_append(file, "    give(%" PRIu32 "); /* op %" PRIu32 " */\n", s, number);
+        return text_append(file, "give(%s);", s);
     }
     if (op->kind == OP_REALLOC) {
         return text_append(file,
-                           "    took(%" PRIu32 ", ops->realloc(heap, slot[%" PRIu32
-                           "].p, (size_t)%" PRIu64 "u), (size_t)%" PRIu64 "u, slot[%" PRIu32
-                           "].p != NULL ? slot[%" PRIu32 "].align : 1); /* op %" PRIu32 " */\n",
-                           s, s, bytes, bytes, s, s, number);
+                           "took(%s, ops->realloc(heap, slot[%s].p, (size_t)%" PRIu64
+                           "u), (size_t)%" PRIu64 "u, slot[%s].p != NULL ? slot[%s].align : 1);",
+                           s, s, bytes, bytes, s, s);
     }
     if (op->kind == OP_ALIGNED) {
         uint64_t align = UINT64_C(1) << op->align_log2;
         return text_append(file,
-                           "    took(%" PRIu32 ", ops->alloc_aligned(heap, (size_t)%" PRIu64
-                           "u, (size_t)%" PRIu64 "u), (size_t)%" PRIu64 "u, (size_t)%" PRIu64
-                           "u); /* op %" PRIu32 " */\n",
-                           s, bytes, align, bytes, align, number);
+                           "took(%s, ops->alloc_aligned(heap, (size_t)%" PRIu64
+                           "u, (size_t)%" PRIu64 "u), (size_t)%" PRIu64 "u, (size_t)%" PRIu64 "u);",
+                           s, bytes, align, bytes, align);
     }
     return text_append(file,
-                       "    took(%" PRIu32 ", ops->alloc(heap, (size_t)%" PRIu64
-                       "u), (size_t)%" PRIu64 "u, 1); /* op %" PRIu32 " */\n",
-                       s, bytes, bytes, number);
+                       "took(%s, ops->alloc(heap, (size_t)%" PRIu64 "u), (size_t)%" PRIu64 "u, 1);",
+                       s, bytes, bytes);
+}
+
+/* A run of ops as a loop, one op as it is; `number` is that of the first. */
+static bool run_append(struct file_bytes *file, const struct op *op, struct op_run run,
+                       uint32_t number) {
+    char slot[16];
+    if (run.count == 1) {
+        (void)snprintf(slot, sizeof slot, "%" PRIu32, op->slot);
+        return text_append(file, "    ") && op_append(file, op, slot) &&
+               text_append(file, " /* op %" PRIu32 " */\n", number);
+    }
+    return text_append(file,
+                       "    for (int n = 0, s = %" PRIu32 "; n < %zu; n++, s += %" PRId64
+                       ") { /* ops %" PRIu32 " to %zu */\n        ",
+                       op->slot, run.count, run.step, number, number + run.count - 1) &&
+           op_append(file, op, "s") && text_append(file, "\n    }\n");
 }
 
 static bool extra_append(struct file_bytes *file, const struct script_extra *extra) {
@@ -169,11 +182,16 @@ bool script_encode_c(const struct script *script, const char *table, const char 
                             "    assert(heap != NULL);\n"
                             "    size_t largest = ops->largest != NULL ? ops->largest(heap) : 0;\n",
                             setup->block_bytes, setup->dirt == ARENA_ZEROS ? "0" : "0xFF");
-    for (uint32_t i = 0; fits && i <= script->op_count; i++) {
-        for (; fits && extra < script->extra_count && script->extras[extra].after == i; extra++) {
+    for (uint32_t i = 0; fits && i <= script->op_count;) {
+        for (; fits && extra < script->extra_count && script->extras[extra].after <= i; extra++) {
             fits = extra_append(file, &script->extras[extra]);
         }
-        fits = fits && (i == script->op_count || op_append(file, &script->ops[i], i));
+        if (i == script->op_count) {
+            break;
+        }
+        struct op_run run = script_run(script, i);
+        fits = fits && run_append(file, &script->ops[i], run, i);
+        i += (uint32_t)run.count;
     }
     fits = fits && file_bytes_append(file, ending, sizeof ending - 1);
     return fits || problem_set(problem, "script: no memory for its text");

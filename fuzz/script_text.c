@@ -214,6 +214,9 @@ static bool extra_append(struct file_bytes *file, const struct script_extra *ext
 bool script_encode(const struct script *script, const char *remark, struct file_bytes *file,
                    struct problem *problem) {
     const struct script_setup *setup = &script->setup;
+    if (script->op_count == 0) {
+        return problem_set(problem, "script: no op, expected at least one");
+    }
     bool fits = remark_append(file, remark) &&
                 text_append(file,
                             DIRECTIVE " pool %" PRIu32 " at %" PRIu32 " dirt %" PRIu32
@@ -222,9 +225,10 @@ bool script_encode(const struct script *script, const char *remark, struct file_
     for (uint32_t i = 0; i < script->extra_count && fits; i++) {
         fits = extra_append(file, &script->extras[i]);
     }
-    if (!fits) {
-        return problem_set(problem, "script: no memory for its text");
+    for (uint32_t i = 0; i < script->op_count && fits;) {
+        struct op_run run = script_run(script, i);
+        fits = trace_text_encode_run(&script->ops[i], run, file);
+        i += (uint32_t)run.count;
     }
-    struct trace trace = {.name = "script", .ops = script->ops, .op_count = script->op_count};
-    return trace_text_encode(&trace, file, problem);
+    return fits || problem_set(problem, "script: no memory for its text");
 }

@@ -122,7 +122,7 @@ engine_run() {
 
 # mutant_judge NUMBER ALLOCATOR FILE SED WORDS: a row for each engine and seed.
 mutant_judge() {
-    local folder=$scratch/$1 engine seed took crash status rule ops records said
+    local folder=$scratch/$1 engine seed took crash status rule ops lines said
     if ! mutant_plant "$folder" "$3" "$4"; then
         printf '%s\t%s\t-\t-\t-\tNOT PLANTED\t-\t-\t%s\n' "$1" "$2" "$5"
         return
@@ -138,7 +138,7 @@ mutant_judge() {
     for engine in ${engines//,/ }; do
         for seed in ${seeds//,/ }; do
             read -r took crash < <(engine_run "$folder" "$engine" "$seed") || { took="" crash=""; }
-            rule="" ops="" records=""
+            rule="" ops="" lines=""
             if [ -n "$crash" ]; then
                 status=0
                 build/heaprig minimize -r 1 -a "$2" "$crash" >/dev/null 2>&1 || status=$?
@@ -155,12 +155,12 @@ mutant_judge() {
                         rule=$(sed -n 's/^# [^:]*: op [0-9]*, [^:]*: \([^:]*\):.*/\1/p; s/^# [^:]*: \(crashes.*\|hangs.*\)/\1/p' \
                             <<<"$said" | head -1)
                         ops=$(sed -n 's/^heaprig minimize: \([0-9]*\) ops of.*/\1/p' <<<"$said")
-                        records=$(sed -n 's/^heaprig minimize: .* \([0-9]*\) records.*/\1/p' <<<"$said")
+                        lines=$(sed -n 's/^heaprig minimize: .* \([0-9]*\) lines.*/\1/p' <<<"$said")
                     fi
                 fi
             fi
             printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$engine" "$seed" "${took:--}" "${rule:--}" \
-                "${ops:--}" "${records:--}" "$5"
+                "${ops:--}" "${lines:--}" "$5"
         done
     done
     rm -rf "$folder"
@@ -177,7 +177,7 @@ done <fuzz/mutants.tsv
 
 export -f allocator_sources mutant_plant mutant_build mutant_judge engine_run cpu_seconds
 export engines seeds seconds check plant_only scratch out cflags libs
-printf 'mutant\tallocator\tengine\tseed\tseconds\trule\tops\trecords\twhat\n' >"$out/runs.tsv.tmp"
+printf 'mutant\tallocator\tengine\tseed\tseconds\trule\tops\tlines\twhat\n' >"$out/runs.tsv.tmp"
 xargs -0 -a "$scratch/mutants" -n 5 -P "$jobs" bash -c 'mutant_judge "$@"' - | tee -a "$out/runs.tsv.tmp" |
     awk -F'\t' '{ printf "\r%d runs", NR > "/dev/stderr" } END { printf "\r" > "/dev/stderr" }'
 mv "$out/runs.tsv.tmp" "$out/runs.tsv"

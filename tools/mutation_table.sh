@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # mutation_table.sh RUNS.tsv - the table of a mutation score: a line per mutant and engine, then the sums
-# Seconds are of the processor; ops and records (fuzz/script.h) those of the shortest and the longest minimised
+# Seconds are of the processor; ops and lines (fuzz/script.h) those of the shortest and the longest minimised
 # kill, the rule that of the shortest.
 set -euo pipefail
 tail -n +2 "$1" | sort -t$'\t' -k1,1n -k3,3 -k5,5g | awk -F'\t' '
@@ -23,7 +23,7 @@ function flush() {
     if ($5 != "-") { times[++killed] = $5; if (least == "-" || $7 + 0 < least) { least = $7; rule = $6 }; if (most == "-" || $7 + 0 > most) { most = $7 }
         if (few == "-" || $8 + 0 < few) { few = $8 }; if (many == "-" || $8 + 0 > many) { many = $8 } }
 }
-BEGIN { printf "%-4s %-15s %-10s %s  %7s  %7s  %7s  %-34s %s\n", "#", "allocator", "engine", "kills", "median s", "ops", "records", "rule", "planted" }
+BEGIN { printf "%-4s %-15s %-10s %s  %7s  %7s  %7s  %-34s %s\n", "#", "allocator", "engine", "kills", "median s", "ops", "lines", "rule", "planted" }
 END {
     flush()
     n = asort_plain(sum, kills)

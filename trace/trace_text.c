@@ -90,16 +90,52 @@ static bool thread_read(struct text_lines *lines, uint16_t *thread, struct probl
     return text_lines_end(lines, problem);
 }
 
-/* An op as written, its block by name. */
+/* An op as written, its blocks by name: block, block + step, ... */
 struct written {
     struct op op;
-    uint64_t block;
+    uint64_t block, count, step; /* the step of a run downwards is 2^64 less it */
 };
+
+/* Parts a word at the first `sign`; false when it has none. */
+static bool word_part(struct text_word *word, char sign, struct text_word *behind) {
+    const char *at = memchr(word->start, sign, word->count);
+    if (at == NULL) {
+        return false;
+    }
+    *behind = (struct text_word){at + 1, word->count - (size_t)(at + 1 - word->start)};
+    word->count = (size_t)(at - word->start);
+    return true;
+}
+
+/* Reads N, or FROM-TO, or FROM-TO/STEP. */
+static bool blocks_read(struct text_lines *lines, struct written *out, struct problem *problem) {
+    static const char expected[] = "the number of a block, or of blocks as 1-9 or 1-9/2";
+    struct text_word word = text_lines_word(lines), whole = word, to, by;
+    uint64_t last, step = 1;
+    if (!word_part(&word, '-', &to)) {
+        out->count = 1;
+        return text_word_number(word, &out->block) ||
+               text_lines_fault(lines, whole, expected, problem);
+    }
+    bool stepped = word_part(&to, '/', &by);
+    if (!text_word_number(word, &out->block) || !text_word_number(to, &last) ||
+        (stepped && !text_word_number(by, &step)) || step == 0) {
+        return text_lines_fault(lines, whole, expected, problem);
+    }
+    bool up = last >= out->block;
+    uint64_t span = up ? last - out->block : out->block - last;
+    if (span % step != 0 || span / step >= OP_RUN_MOST) {
+        return text_lines_fault(lines, whole, "whole steps and at most 4096 blocks", problem);
+    }
+    out->count = span / step + 1;
+    out->step = up ? step : 0 - step;
+    return true;
+}
 
 static bool op_read(struct text_lines *lines, enum op_kind kind, struct written *out,
                     struct problem *problem) {
     *out = (struct written){.op.kind = (uint8_t)kind};
-    return text_lines_number(lines, &out->block, "the number of a block", problem) &&
+    return blocks_read(lines, out, problem) &&
            (kind != OP_ALIGNED || align_read(lines, &out->op.align_log2, problem)) &&
            (kind == OP_FREE ||
             text_lines_number(lines, &out->op.bytes, "a size in bytes", problem)) &&
@@ -144,8 +180,12 @@ static bool op_line(struct text_lines *lines, struct text_word word, struct trac
         return problem_set(problem, "%s:%zu: realloc to 0 bytes, expected at least 1, or f",
                            lines->path, lines->number);
     }
-    enum trace_push push = op_push(builder, &written);
-    return push == TRACE_PUSH_OK || push_fault(lines, written.block, push, problem);
+    enum trace_push push = TRACE_PUSH_OK;
+    for (; written.count > 0 && push == TRACE_PUSH_OK; written.count--) {
+        push = op_push(builder, &written);
+        written.block += written.step;
+    }
+    return push == TRACE_PUSH_OK || push_fault(lines, written.block - written.step, push, problem);
 }
 
 static bool lines_read(struct text_lines *lines, struct trace_builder *builder, struct trace *out,
@@ -197,9 +237,17 @@ static bool header_append(struct file_bytes *file, const char *key, const char *
             file_bytes_append(file, escaped, strlen(escaped)) && file_bytes_append(file, "\n", 1));
 }
 
-static bool op_append(struct file_bytes *file, const struct op *op) {
-    char line[96];
+bool trace_text_encode_run(const struct op *op, struct op_run run, struct file_bytes *file) {
+    char line[160];
     int length = snprintf(line, sizeof line, "%c %" PRIu32, letters[op->kind], op->slot);
+    if (run.count > 1) {
+        length += snprintf(line + length, sizeof line - (size_t)length, "-%" PRIu32,
+                           op[run.count - 1].slot);
+    }
+    if (run.step > 1 || run.step < -1) {
+        length += snprintf(line + length, sizeof line - (size_t)length, "/%" PRIu64,
+                           (uint64_t)(run.step > 0 ? run.step : -run.step));
+    }
     if (op->kind == OP_ALIGNED) {
         length += snprintf(line + length, sizeof line - (size_t)length, " %" PRIu64,
                            (uint64_t)1 << op->align_log2);
@@ -227,7 +275,7 @@ bool trace_text_encode(const struct trace *trace, struct file_bytes *file,
                 header_append(file, "arch", trace->arch) &&
                 header_append(file, "pointer_bits", trace->pointer_bits == 0 ? "" : bits);
     for (size_t i = 0; i < trace->op_count && fits; i++) {
-        fits = op_append(file, &trace->ops[i]);
+        fits = trace_text_encode_run(&trace->ops[i], (struct op_run){1, 1}, file);
     }
     return fits || problem_set(problem, "%s: no memory for its text", trace->name);
 }

@@ -51,6 +51,34 @@ START_TEST(every_form_of_line_is_read) {
 }
 END_TEST
 
+/* A run of blocks is an op for each, upwards and downwards, as written back. */
+START_TEST(runs_of_blocks_are_read_and_written) {
+    static const char text[] = "a 0-4 8\nf 4-0/2\nm 0-4/2 64 9\nr 3-4 5\nf 3\nf 1\n";
+    struct trace trace = text_trace(text);
+    static const uint32_t slots[] = {0, 1, 2, 3, 4, 4, 2, 0, 0, 2, 4, 3, 4, 3, 1};
+    ck_assert_uint_eq(trace.op_count, 15);
+    for (size_t i = 0; i < 15; i++) {
+        ck_assert_uint_eq(trace.ops[i].slot, slots[i]);
+        ck_assert_uint_eq(trace.ops[i].kind, i < 5    ? OP_ALLOC
+                                             : i < 8  ? OP_FREE
+                                             : i < 11 ? OP_ALIGNED
+                                             : i < 13 ? OP_REALLOC
+                                                      : OP_FREE);
+    }
+    struct file_bytes back = {0};
+    for (size_t i = 0; i < trace.op_count;) {
+        struct op_run run = op_run(&trace.ops[i], trace.op_count - i);
+        ck_assert(trace_text_encode_run(&trace.ops[i], run, &back));
+        i += run.count;
+    }
+    static const char written[] = "a 0-4 8\nf 4-0/2\nm 0-4/2 64 9\nr 3 5\nr 4 5\nf 3\nf 1\n";
+    ck_assert_uint_eq(back.count, sizeof written - 1);
+    ck_assert_mem_eq(back.bytes, written, back.count);
+    file_bytes_release(&back);
+    trace_release(&trace);
+}
+END_TEST
+
 static const struct {
     const char *text;
     const char *said;
@@ -62,6 +90,15 @@ static const struct {
     {"a 1\nf 1", "file:1: line ends, expected a size in bytes"},
     {"a x 1", "file:1: 'x', expected the number of a block"},
     {"a -1 1", "file:1: '-1', expected the number of a block"},
+    {"a 1- 1", "file:1: '1-', expected the number of a block"},
+    {"a 1-2-3 1", "file:1: '1-2-3', expected the number of a block"},
+    {"a 1-5/0 1", "file:1: '1-5/0', expected the number of a block"},
+    {"a 1-5/ 1", "file:1: '1-5/', expected the number of a block"},
+    {"a 1/2 1", "file:1: '1/2', expected the number of a block"},
+    {"a 1-6/2 1", "file:1: '1-6/2', expected whole steps and at most 4096 blocks"},
+    {"a 0-4096 1", "file:1: '0-4096', expected whole steps and at most 4096 blocks"},
+    {"a 0-18446744073709551615 1", "expected whole steps and at most 4096 blocks"},
+    {"a 2 1\na 4-1 1", "file:2: block 2 is live, expected it to be free"},
     {"a 1 0x", "file:1: '0x', expected a size in bytes"},
     {"a 1 18446744073709551616", "expected a size in bytes"},
     {"a 1 0x10000000000000000", "expected a size in bytes"},
@@ -170,6 +207,7 @@ END_TEST
 int main(void) {
     TCase *tcase = tcase_create("text");
     tcase_add_test(tcase, every_form_of_line_is_read);
+    tcase_add_test(tcase, runs_of_blocks_are_read_and_written);
     tcase_add_loop_test(tcase, faults_name_line_and_expectation, 0,
                         sizeof faults / sizeof faults[0]);
     tcase_add_test(tcase, a_zero_byte_is_no_end);
