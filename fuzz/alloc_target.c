@@ -25,7 +25,7 @@
 #define TEXT_OF(name) #name
 #define TEXT(name)    TEXT_OF(name)
 
-enum { AUDIT_EVERY = 64, CONTENT_CAP_BYTES = 64 };
+enum { AUDIT_EVERY = 16, CONTENT_CAP_BYTES = 64 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
