@@ -12,8 +12,14 @@
 #include "random_ops.h"
 
 /* Ops that the candidates of a search may have together, what a pool of 4 KiB counts as, and what
- * is short enough not to be searched for anything shorter. */
-enum { OPS_BUDGET = 8000000, OVERHEAD_OPS = 4, SHORT_STEPS = 8 };
+ * is short enough not to be searched for anything shorter: few steps, or more than a search could
+ * do without that are few lines. */
+enum { OPS_BUDGET = 8000000, OVERHEAD_OPS = 4, SHORT_STEPS = 8, LONG_STEPS = 32 };
+
+static bool is_short(const struct script *script) {
+    uint32_t steps = work_steps(script);
+    return steps <= SHORT_STEPS || (steps > LONG_STEPS && script_lines(script) <= SHORT_STEPS);
+}
 
 struct draw {
     struct work *work;
@@ -162,7 +168,7 @@ bool work_search(struct work *work) {
     bool found = false;
     uint64_t number = 0, cost = work->best->op_count + OVERHEAD_OPS;
     uint64_t end = OPS_BUDGET / (cost + work->best->setup.pool_bytes / 4096 * OVERHEAD_OPS);
-    if (work_steps(work->best) <= SHORT_STEPS || how->target.how == JUDGE_TIMEOUT) {
+    if (is_short(work->best) || how->target.how == JUDGE_TIMEOUT) {
         return false;
     }
     while (!found && !work->failed && number < end) {
