@@ -4,6 +4,7 @@
  *
  * The mutator keeps operations whole: it copies, drops, inserts and changes fields of them.
  */
+#include "tally.h"
 #include "vm_world.h"
 
 #include <stdio.h>
@@ -32,7 +33,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         (void)atexit(world_remove);
     }
     size_t bytes_max = 1 + OPS_MAX * VM_WORLD_OP_BYTES;
+    uint64_t ops_before = vm_world_tally(world)->ops;
+    tally_run(data, size);
     const char *verdict = vm_world_run(world, data, size < bytes_max ? size : bytes_max);
+    tally_ops(vm_world_tally(world)->ops - ops_before);
     if (verdict != NULL) {
         fprintf(stderr, "heaprig: space: %s\n", verdict);
         world_remove();
