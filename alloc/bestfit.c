@@ -2,279 +2,201 @@
  *
  * bestfit.c - true best fit without scanning
  *
- * A request takes the smallest sufficient free block, and only when there is none the wilderness.
- * Free blocks are kept by size class (heap_classes.h). An exact class is a list (heap_lists.h): of
- * equals the one freed last is taken. A class of an octave is a tree: of equals the one at the
- * lowest address. A block's key is its size, then its address.
+ * A request takes the smallest sufficient free block, of equals the one at the lowest address, and
+ * only when there is none the wilderness. Free blocks are kept by size class (heap_classes.h). A
+ * class of an octave is a tree (bestfit_tree.h). An exact class, all of one size, is two sets:
  *
- *        1011        The root is the greatest. The highest bit of its key divides the others:
- *      0/    \1      those without it are below child 0, those with it below child 1.
- *     0110   1001     So it goes on down; the bits that all keys below a link have in common,
- *       \1           such as the 1 above 1001, do not count.
- *      0101
+ *   front   a list in order of address (heap_lists.h)
+ *   back    the least of the others, and below its child 0 the tree of the rest
  *
- * All below child 0 is less than all below child 1, and both are less than the node. So the least
- * of a tree is at the end of the path that keeps left.
+ *   list --> 100 --> 260 --> 420 --> none        back --> 180 --> tree of 300, 500, 700
  *
- *   | header | child 0 | child 1 | ... | footer |      children: nodes (heap_layout.h)
+ * So the lowest is the first of the list or the least at the back. A block enters the list if it
+ * comes to be among the first FRONT_STEPS there, else the back; nothing else relates the two. Most
+ * blocks are freed where few equals are free below them and enter the list as they would one that
+ * is last in, first out; 7 of 100 go to the back (docs/allocators.md).
  *
- * Any block may be the greatest of its place, so no place needs a node of its own, and zeros above
- * the greatest key take no level: paths depend on the addresses in use, not on the pool's size.
- * When a node leaves, the greatest below it, its child 1, takes its place, and so on; without a
- * child 1 the tree below child 0 does as it is. When a greater one comes, the node goes below it
- * the same way.
- *
- * Bound. Each level takes a bit of the key. In a heap below 2^P bytes the sizes of a class of
- * octave f differ in f - 7 bits, the addresses of its blocks above bit f: P - 7 bits. So no path
- * has more than P - 6 nodes, whatever was done before: 10 below 64 KiB, 26 below 4 GiB. Entering,
- * removing and taking follow one path each, alloc() two, free() three at most. No rotations, no
+ * Bound. Below 2^P bytes a path through a tree has at most P - 4 nodes. Whatever was done before,
+ * entering visits at most FRONT_STEPS of the list, the least at the back, and a path: 32 nodes
+ * below 4 GiB. Removing and taking visit fewer. alloc() does two of these at most, free() three. No
  * scan.
- *
- * Why small blocks have lists: hundreds of equal ones are free at a time, and looking for the
- * lowest of them doubles the time of real programs for 0.4 % less memory (docs/allocators.md).
  */
+#include "bestfit_tree.h"
 #include "heap_lists.h"
-
-/* Called for every node visited; a test may count. */
-#ifndef BESTFIT_VISIT
-#define BESTFIT_VISIT() ((void)0)
-#endif
 
 extern const struct alloc_ops bestfit_ops;
 
-/* What is done to trees of more than one node is called, so that the hot paths around it keep few
- * registers. */
-#define TREE_CALLED static __attribute__((noinline))
-
-enum { TREE_CHILD = 4 }; /* where in a free block child 0 lies, child 1 follows */
-
-/* ---- keys ---- */
-
-/* How keys are made of blocks: the bits of the size below the class, from bit 31 down, then those
- * of the address above the ones in which blocks so large can overlap: 25 bits. */
-struct tree_keys {
-    uint32_t octave;
+enum {
+    FRONT_STEPS = 3,                                /* places of a list where a block may enter */
+    FRONT_LISTS = CLASS_OCTAVE_FIRST - CLASS_FIRST, /* their heads are those of exact classes */
 };
 
-HEAP_HOT struct tree_keys tree_keys(uint32_t bytes) {
-    return (struct tree_keys){log2_floor(bytes - 8)};
+/* Where the head of the tree of any class, or the least at its back, is: behind those of lists. */
+HEAP_HOT size_t tree_slot(size_t class) {
+    return class_slot(FRONT_LISTS + class);
 }
 
-/* The key of a block of `bytes` at b. */
-HEAP_HOT uint32_t tree_key_of(struct tree_keys keys, uint32_t b, uint32_t bytes) {
-    return (bytes - 8) << (32 + CLASS_SPLIT_LOG2 - keys.octave) | b >> keys.octave << 7;
+/* The place whose child 0 is that head. */
+HEAP_HOT uint32_t tree_root(size_t class) {
+    return (uint32_t)HEAP_NODE(tree_slot(class) - TREE_CHILD);
 }
 
-HEAP_HOT uint32_t tree_key(const struct heap *h, struct tree_keys keys, uint32_t node) {
-    return tree_key_of(keys, node_block(node), node_bytes(h, node));
+/* ---- exact classes ---- */
+
+/* The order of nodes, with CLASS_NODE_NONE behind all. */
+HEAP_HOT uint32_t node_rank(size_t node) {
+    return (uint32_t)node - (CLASS_NODE_NONE + 1);
 }
 
-/* Whether `at` is a node, and one with a greater key. */
-HEAP_HOT bool tree_is_greater(const struct heap *h, struct tree_keys keys, uint32_t at,
-                              uint32_t key) {
-    return at != CLASS_NODE_NONE && tree_key(h, keys, at) > key;
-}
-
-/* ---- trees ---- */
-
-HEAP_HOT uint32_t tree_child(const struct heap *h, uint32_t node, uint32_t side) {
-    return heap_get_at(h, node + 4 * side, HEAP_NODE_FIELD + TREE_CHILD);
-}
-
-HEAP_HOT void tree_set_child(struct heap *h, uint32_t node, uint32_t side, uint32_t child) {
-    heap_set_at(h, node + 4 * side, HEAP_NODE_FIELD + TREE_CHILD, child);
-}
-
-HEAP_HOT bool tree_is_leaf(const struct heap *h, uint32_t node) {
-    return tree_child(h, node, 0) == CLASS_NODE_NONE && tree_child(h, node, 1) == CLASS_NODE_NONE;
-}
-
-HEAP_HOT void tree_make_leaf(struct heap *h, uint32_t node) {
-    tree_set_child(h, node, 0, CLASS_NODE_NONE);
+/* Makes `node` the least at the back, with the tree of the rest below it. */
+HEAP_HOT void back_set_least(struct heap *h, size_t class, uint32_t node, uint32_t rest) {
+    heap_set(h, tree_slot(class), node);
+    tree_set_child(h, node, 0, rest);
     tree_set_child(h, node, 1, CLASS_NODE_NONE);
 }
 
-/* A place is the word that leads to a node, taken as a node whose child 0 it is. */
-HEAP_HOT uint32_t tree_place(uint32_t node, uint32_t side) {
-    return node + 4 * side;
+static void back_enter(struct heap *h, size_t class, uint32_t node) {
+    uint32_t least = heap_get(h, tree_slot(class));
+    BESTFIT_VISIT();
+    if (least == CLASS_NODE_NONE) {
+        back_set_least(h, class, node, CLASS_NODE_NONE);
+        return;
+    }
+    uint32_t other = node;
+    if (node < least) {
+        back_set_least(h, class, node, tree_child(h, least, 0));
+        other = least;
+        least = node;
+    }
+    tree_enter(h, least, other);
 }
 
-/* A way down the tree by a key. */
-struct tree_way {
-    uint32_t key;
-    uint32_t prefix; /* the bits common to all keys that may be here, 0 below them */
-    uint32_t place;  /* how far it has come */
-};
-
-HEAP_HOT struct tree_way tree_way(uint32_t slot, uint32_t key) {
-    return (struct tree_way){.key = key, .prefix = 0, .place = HEAP_NODE(slot - TREE_CHILD)};
+/* Takes out a node that is not in the list. */
+TREE_CALLED void back_leave(struct heap *h, size_t class, uint32_t node) {
+    uint32_t least = heap_get(h, tree_slot(class));
+    BESTFIT_VISIT();
+    if (node != least) {
+        tree_leave(h, least, node);
+    } else if (tree_child(h, least, 0) != CLASS_NODE_NONE) {
+        uint32_t next = tree_pop(h, least);
+        back_set_least(h, class, next, tree_child(h, least, 0));
+    } else {
+        heap_set(h, tree_slot(class), CLASS_NODE_NONE);
+        class_clear_exact(h, class, node_next(h, node_of_head(class)) == CLASS_NODE_NONE);
+    }
 }
 
-/* Goes on below the node `at`, whose key is greater, to child 0 or 1. */
-HEAP_HOT uint32_t tree_go(struct tree_way *way, uint32_t at, uint32_t key_at) {
-    uint32_t bit = log2_floor(key_at - way->prefix);
-    uint32_t side = way->key >> bit & 1;
-    way->prefix += side << bit;
-    way->place = tree_place(at, side);
-    return side;
+HEAP_HOT void front_enter(struct heap *h, size_t prev, size_t next, size_t node) {
+    node_link(h, node, next);
+    node_link(h, prev, node);
 }
 
-/* Puts `node` before `at`, which is less and so is greater than all below it. If both divide those
- * by the same bit, `at` goes to child 1, and before what is there. */
-TREE_CALLED void tree_push_down(struct heap *h, uint32_t node, uint32_t at, uint32_t prefix) {
-    struct tree_keys keys = tree_keys(node_bytes(h, node));
-    uint32_t rest = tree_key(h, keys, node) - prefix;
-    do {
+/* Enters a node that is not lower than the first of the list. */
+TREE_CALLED void exact_enter_behind(struct heap *h, size_t class, size_t node) {
+    size_t at = node_next(h, node_of_head(class));
+    for (uint32_t steps = 1; steps < FRONT_STEPS; steps++) {
         BESTFIT_VISIT();
-        uint32_t rest_at = tree_key(h, keys, at) - prefix;
-        if ((rest ^ rest_at) >= rest_at) {
-            tree_set_child(h, node, 0, at);
-            tree_set_child(h, node, 1, CLASS_NODE_NONE);
+        size_t next = node_next(h, at);
+        if (node_rank(node) < node_rank(next)) {
+            front_enter(h, at, next, node);
             return;
         }
-        uint32_t right = tree_child(h, at, 1);
-        tree_set_child(h, node, 0, tree_child(h, at, 0));
-        tree_set_child(h, node, 1, at);
-        uint32_t top = 1u << log2_floor(rest_at);
-        prefix += top;
-        rest = rest_at - top;
-        node = at;
-        at = right;
-    } while (at != CLASS_NODE_NONE);
-    tree_make_leaf(h, node);
+        at = next;
+    }
+    back_enter(h, class, (uint32_t)node);
 }
 
-/* Enters `node` into the tree below the slot: on its way, before the first that is less. */
-TREE_CALLED void tree_enter(struct heap *h, uint32_t slot, uint32_t node) {
-    struct tree_keys keys = tree_keys(node_bytes(h, node));
-    struct tree_way way = tree_way(slot, tree_key(h, keys, node));
-    uint32_t at = heap_get(h, slot);
-    while (tree_is_greater(h, keys, at, way.key)) {
-        BESTFIT_VISIT();
-        (void)tree_go(&way, at, tree_key(h, keys, at));
-        at = tree_child(h, way.place, 0);
-    }
-    tree_set_child(h, way.place, 0, node);
-    if (at == CLASS_NODE_NONE) {
-        tree_make_leaf(h, node);
+HEAP_HOT void exact_insert(struct heap *h, size_t b, uint32_t bytes) {
+    size_t class = class_of_exact(bytes);
+    size_t head = node_of_head(class);
+    size_t first = node_next(h, head);
+    class_mark_exact(h, class);
+    BESTFIT_VISIT();
+    if (node_rank(HEAP_NODE(b)) < node_rank(first)) {
+        front_enter(h, head, first, HEAP_NODE(b));
     } else {
-        tree_push_down(h, node, at, way.prefix);
+        exact_enter_behind(h, class, HEAP_NODE(b));
     }
 }
 
-/* Takes out the node at a place. The greatest below it, child 1, comes there, and so on down; with
- * no child 1, child 0 does, and all below it stays. */
-HEAP_HOT void tree_cut(struct heap *h, uint32_t place) {
-    uint32_t node = tree_child(h, place, 0);
-    uint32_t left = tree_child(h, node, 0);
-    uint32_t right = tree_child(h, node, 1);
-    while (right != CLASS_NODE_NONE) {
-        BESTFIT_VISIT();
-        uint32_t up = right;
-        tree_set_child(h, place, 0, up);
-        uint32_t up_left = tree_child(h, up, 0);
-        right = tree_child(h, up, 1);
-        tree_set_child(h, up, 0, left);
-        place = tree_place(up, 1);
-        left = up_left;
+/* Only in a list is a block the next of what its second link leads to. */
+HEAP_HOT void exact_remove(struct heap *h, size_t b, uint32_t bytes) {
+    size_t prev = heap_get_at(h, b, LIST_PREV);
+    BESTFIT_VISIT();
+    if (node_next(h, prev) != HEAP_NODE(b)) {
+        back_leave(h, class_of_exact(bytes), (uint32_t)HEAP_NODE(b));
+        return;
     }
-    tree_set_child(h, place, 0, left);
-}
-
-/* Takes `node` out of the tree below the slot, where its key leads to it. */
-TREE_CALLED void tree_leave(struct heap *h, uint32_t slot, uint32_t node) {
-    struct tree_keys keys = tree_keys(node_bytes(h, node));
-    struct tree_way way = tree_way(slot, tree_key(h, keys, node));
-    uint32_t at = heap_get(h, slot);
-    while (at != node) {
-        BESTFIT_VISIT();
-        (void)tree_go(&way, at, tree_key(h, keys, at));
-        at = tree_child(h, way.place, 0);
-    }
-    tree_cut(h, way.place);
-}
-
-/* Takes out the least of the node at a place and all below it: the end of the path that keeps left.
- */
-HEAP_HOT uint32_t tree_pop(struct heap *h, uint32_t place) {
-    uint32_t node = tree_child(h, place, 0);
-    for (;;) {
-        BESTFIT_VISIT();
-        uint32_t left = tree_child(h, node, 0);
-        uint32_t right = tree_child(h, node, 1);
-        if (left != CLASS_NODE_NONE) {
-            place = node;
-            node = left;
-        } else if (right != CLASS_NODE_NONE) {
-            place = tree_place(node, 1);
-            node = right;
-        } else {
-            tree_set_child(h, place, 0, CLASS_NODE_NONE);
-            return node;
-        }
+    size_t next = heap_get_at(h, b, LIST_NEXT);
+    node_link(h, prev, next);
+    if (next == CLASS_NODE_NONE && prev < h->first) {
+        size_t class = (prev - node_of_head(0)) / 4;
+        class_clear_exact(h, class, heap_get(h, tree_slot(class)) == CLASS_NODE_NONE);
     }
 }
 
-TREE_CALLED uint32_t tree_pop_root(struct heap *h, uint32_t slot) {
-    return tree_pop(h, tree_way(slot, 0).place);
+/* Takes out the lowest block of an exact class that is not empty. */
+HEAP_HOT uint32_t exact_take(struct heap *h, size_t class) {
+    size_t head = node_of_head(class);
+    size_t first = node_next(h, head);
+    uint32_t least = heap_get(h, tree_slot(class));
+    BESTFIT_VISIT();
+    if (node_rank(first) < node_rank(least)) {
+        size_t next = node_next(h, first);
+        node_link(h, head, next);
+        class_clear_exact(h, class, next == least); /* both are none, or they differ */
+        return node_block(first);
+    }
+    back_leave(h, class, least);
+    return node_block(least);
 }
 
-/* Takes out the least node of at least `need` bytes below the slot of that size's class, whose root
- * suffices. As long as the child on the way of `need` suffices, the least is there; else it is the
- * least of child 1, if the way goes by it; else the node itself. */
-TREE_CALLED uint32_t tree_take(struct heap *h, uint32_t slot, uint32_t need) {
-    struct tree_keys keys = tree_keys(need);
-    struct tree_way way = tree_way(slot, tree_key_of(keys, 0, need));
-    uint32_t node = heap_get(h, slot);
-    for (;;) {
-        BESTFIT_VISIT();
-        uint32_t place = way.place;
-        uint32_t side = tree_go(&way, node, tree_key(h, keys, node) | 1);
-        uint32_t child = tree_child(h, way.place, 0);
-        if (child == CLASS_NODE_NONE || node_bytes(h, child) < need) {
-            if (side == 0 && tree_child(h, node, 1) != CLASS_NODE_NONE) {
-                return tree_pop(h, tree_place(node, 1));
-            }
-            tree_cut(h, place);
-            return node;
-        }
-        node = child;
+HEAP_HOT uint32_t exact_take_equal(struct heap *h, uint32_t bytes) {
+    return exact_take(h, class_of_exact(bytes));
+}
+
+/* Takes out the lowest block of the lowest exact class that holds `bytes`, if there is one. */
+HEAP_HOT struct heap_found exact_take_fitting(struct heap *h, uint32_t bytes) {
+    size_t class = class_of_exact(bytes);
+    uint32_t word = heap_classes(h)->map[0] >> class;
+    if (word == 0) {
+        return HEAP_FOUND_NONE;
     }
+    uint32_t further = (uint32_t)__builtin_ctz(word);
+    return (struct heap_found){.b = exact_take(h, class + further), .bytes = bytes + 8 * further};
 }
 
 /* ---- the index ---- */
 
 HEAP_HOT void bestfit_insert(struct heap *h, size_t b, uint32_t bytes) {
     if (class_is_exact(bytes)) {
-        list_insert_exact(h, b, bytes);
+        exact_insert(h, b, bytes);
         return;
     }
     uint32_t class = class_of_octave(bytes);
-    uint32_t slot = (uint32_t)class_slot(class);
     uint32_t node = (uint32_t)HEAP_NODE(b);
-    if (heap_get(h, slot) != CLASS_NODE_NONE) {
-        tree_enter(h, slot, node);
+    if (heap_get(h, tree_slot(class)) != CLASS_NODE_NONE) {
+        tree_enter(h, tree_root(class), node);
         return;
     }
-    heap_set(h, slot, node);
+    heap_set(h, tree_slot(class), node);
     tree_make_leaf(h, node);
     class_mark_octave(h, class);
 }
 
 HEAP_HOT void bestfit_remove(struct heap *h, size_t b, uint32_t bytes) {
     if (class_is_exact(bytes)) {
-        list_remove(h, b, bytes);
+        exact_remove(h, b, bytes);
         return;
     }
     uint32_t class = class_of_octave(bytes);
-    uint32_t slot = (uint32_t)class_slot(class);
     uint32_t node = (uint32_t)HEAP_NODE(b);
     BESTFIT_VISIT();
-    if (heap_get(h, slot) == node && tree_is_leaf(h, node)) {
-        heap_set(h, slot, CLASS_NODE_NONE);
+    if (heap_get(h, tree_slot(class)) == node && tree_is_leaf(h, node)) {
+        heap_set(h, tree_slot(class), CLASS_NODE_NONE);
         class_clear(h, class);
     } else {
-        tree_leave(h, slot, node);
+        tree_leave(h, tree_root(class), node);
     }
 }
 
@@ -282,13 +204,13 @@ HEAP_HOT struct heap_found bestfit_take(struct heap *h, uint32_t bytes) {
     uint32_t class = CLASS_OCTAVE_FIRST - 1;
     uint32_t node = CLASS_NODE_NONE;
     if (class_is_exact(bytes)) {
-        struct heap_found found = list_take_exact(h, bytes);
+        struct heap_found found = exact_take_fitting(h, bytes);
         if (found.bytes != 0) {
             return found;
         }
     } else {
         class = class_of_octave(bytes);
-        node = heap_get(h, class_slot(class));
+        node = heap_get(h, tree_slot(class));
     }
     bool is_in_class = node != CLASS_NODE_NONE && node_bytes(h, node) >= bytes;
     if (!is_in_class) {
@@ -296,87 +218,81 @@ HEAP_HOT struct heap_found bestfit_take(struct heap *h, uint32_t bytes) {
         if (class == CLASS_MAX) {
             return HEAP_FOUND_NONE;
         }
-        node = heap_get(h, class_slot(class));
+        node = heap_get(h, tree_slot(class));
     }
-    uint32_t slot = (uint32_t)class_slot(class);
     BESTFIT_VISIT();
     if (tree_is_leaf(h, node)) {
-        heap_set(h, slot, CLASS_NODE_NONE);
+        heap_set(h, tree_slot(class), CLASS_NODE_NONE);
         class_clear(h, class);
     } else {
-        node = is_in_class ? tree_take(h, slot, bytes) : tree_pop_root(h, slot);
+        uint32_t root = tree_root(class);
+        node = is_in_class ? tree_take(h, root, bytes) : tree_pop(h, root);
     }
     return (struct heap_found){.b = node_block(node), .bytes = node_bytes(h, node)};
 }
 
-/* The root, or the first, of the highest class. */
+/* Of the highest class: its one size, or that of the root. */
 static uint32_t bestfit_index_largest(const struct heap *h) {
     uint32_t class = class_last(h);
-    return class == CLASS_MAX ? 0 : node_bytes(h, heap_get(h, class_slot(class)));
+    if (class == CLASS_MAX) {
+        return 0;
+    }
+    return class < CLASS_OCTAVE_FIRST ? 8 * class + 8
+                                      : node_bytes(h, heap_get(h, tree_slot(class)));
+}
+
+static uint32_t bestfit_control_bytes(uint32_t end) {
+    return classes_bytes_with(end, FRONT_LISTS);
 }
 
 /* ---- check ---- */
 
-/* A node still to be confirmed, by the keys that it may have. */
-struct tree_pending {
-    uint32_t node;
-    uint32_t least;
-    uint32_t most;
-};
-
-/* Each level of a tree has at least one bit less to divide. */
-enum { TREE_PENDING_MAX = 32 + 2 };
-
-static const char *tree_check_node(const struct heap *h, uint32_t class,
-                                   const struct tree_pending *at, uint32_t *key) {
-    uint32_t b = node_block(at->node);
-    if (!block_seems_free(h, b) || class_of(block_size(heap_get(h, b))) != class) {
-        return "a tree holds what is no free block of its class";
-    }
-    *key = tree_key(h, tree_keys(node_bytes(h, at->node)), at->node);
-    return *key < at->least || *key > at->most ? "a block hangs at the wrong place of its tree"
-                                               : NULL;
+static bool bestfit_class_is_used(const struct heap *h, uint32_t class) {
+    return (class < CLASS_OCTAVE_FIRST && list_is_used(h, class)) ||
+           (tree_slot(class) < h->first && heap_get(h, tree_slot(class)) != CLASS_NODE_NONE);
 }
 
-static const char *tree_check(const struct heap *h, uint32_t class, uint32_t limit,
-                              struct heap_tally *entered) {
-    struct tree_pending pending[TREE_PENDING_MAX];
-    uint32_t count = 0;
-    pending[count++] = (struct tree_pending){heap_get(h, class_slot(class)), 0, UINT32_MAX};
-    while (count > 0) {
-        struct tree_pending at = pending[--count];
-        if (at.node == CLASS_NODE_NONE) {
-            continue;
-        }
-        uint32_t key;
-        const char *broken = tree_check_node(h, class, &at, &key);
-        if (broken != NULL) {
-            return broken;
-        }
-        if (entered->blocks == limit) {
-            return "trees hold more blocks than are free";
-        }
-        tally_add(entered, node_block(at.node));
-        if (key == at.least) {
-            if (!tree_is_leaf(h, at.node)) {
-                return "a block hangs below one that is less";
-            }
-            continue;
-        }
-        uint32_t middle = at.least + (1u << log2_floor(key - at.least));
-        pending[count++] = (struct tree_pending){tree_child(h, at.node, 0), at.least, middle - 1};
-        pending[count++] = (struct tree_pending){tree_child(h, at.node, 1), middle, key - 1};
+static const char *front_check(const struct heap *h, uint32_t class, uint32_t limit,
+                               struct heap_tally *entered) {
+    const char *broken = list_check(h, (uint32_t)node_of_head(class), class, limit, entered);
+    size_t node = node_next(h, node_of_head(class));
+    while (broken == NULL && node != CLASS_NODE_NONE) {
+        size_t next = node_next(h, node);
+        broken = node_rank(node) < node_rank(next) ? NULL : "a list is not in order of address";
+        node = next;
     }
-    return NULL;
+    return broken;
+}
+
+static const char *back_check(const struct heap *h, uint32_t class, uint32_t limit,
+                              struct heap_tally *entered) {
+    uint32_t least = heap_get(h, tree_slot(class));
+    if (least == CLASS_NODE_NONE) {
+        return NULL;
+    }
+    struct tree_pending at = {.node = least, .least = 0, .most = UINT32_MAX};
+    uint32_t key;
+    const char *broken = tree_check_node(h, class, &at, &key);
+    if (broken != NULL || entered->blocks == limit) {
+        return broken != NULL ? broken : "lists and trees hold more blocks than are free";
+    }
+    if (tree_child(h, least, 1) != CLASS_NODE_NONE) {
+        return "the least at the back has a child 1";
+    }
+    tally_add(entered, node_block(least));
+    return tree_check(h, least, (struct tree_rules){class, least, limit}, entered);
 }
 
 static const char *bestfit_index_check(const struct heap *h, const struct heap_tally *all) {
-    const char *broken = classes_check(h);
+    const char *broken = classes_check(h, bestfit_class_is_used);
     struct heap_tally entered = {0};
-    for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
-        broken = c < CLASS_OCTAVE_FIRST
-                     ? list_check(h, (uint32_t)node_of_head(c), c, all->blocks, &entered)
-                     : tree_check(h, c, all->blocks, &entered);
+    for (uint32_t c = CLASS_FIRST; broken == NULL && c < CLASS_OCTAVE_FIRST; c++) {
+        broken = front_check(h, c, all->blocks, &entered);
+    }
+    for (uint32_t c = CLASS_FIRST; broken == NULL && tree_slot(c) < h->first; c++) {
+        struct tree_rules rules = {.class = c, .least = 0, .limit = all->blocks};
+        broken = c < CLASS_OCTAVE_FIRST ? back_check(h, c, all->blocks, &entered)
+                                        : tree_check(h, tree_root(c), rules, &entered);
     }
     if (broken == NULL && !tally_equal(&entered, all)) {
         broken = "a free block is in no list or tree";
@@ -386,15 +302,15 @@ static const char *bestfit_index_check(const struct heap *h, const struct heap_t
 
 static const struct heap_index_ops bestfit_index_ops = {
     .ops = &bestfit_ops,
-    .control_bytes = classes_bytes,
+    .control_bytes = bestfit_control_bytes,
     .format = classes_format,
     .insert = bestfit_insert,
     .remove = bestfit_remove,
     .has_equal = list_has_equal,
-    .take_equal = list_take_equal,
+    .take_equal = exact_take_equal,
     .take = bestfit_take,
     .largest = bestfit_index_largest,
     .check = bestfit_index_check,
 };
 
-HEAP_DEFINE(bestfit, 0, "the smallest block that fits, found without a scan")
+HEAP_DEFINE(bestfit, 0, "the smallest block that fits, of equals the lowest, found without a scan")

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * bestfit_test.c - which block bestfit takes, and how many nodes of its trees it visits for that
+ * bestfit_test.c - which block bestfit takes, and how many nodes it visits for that
  *
- * Of equal small blocks it takes the one freed last, of larger ones the lowest. The trees are what
- * is intricate about bestfit, and a wrong one still hands out blocks that work.
- * So every choice is compared with a list of the free blocks, for all orders of few blocks and for
- * hostile orders of 100000, and every path with the bound that bestfit.c claims. Random mixes of
- * all operations, with the same comparison, are in heap_soak_test.c.
+ * The lists and trees are what is intricate about bestfit, and a wrong one still hands out blocks
+ * that work. So every choice is compared with a list of the free blocks, for all orders of few
+ * blocks and for hostile orders of 100000, and every path with the bound that bestfit.c claims.
+ * Random mixes of all operations, with the same comparison, are in heap_soak_test.c.
  */
 #include "heap_test.h"
 
@@ -20,8 +19,6 @@ struct holes {
     char *wall[HOLES_MAX]; /* the live block behind */
     uint32_t bytes[HOLES_MAX];
     bool is_free[HOLES_MAX];
-    uint32_t freed_at[HOLES_MAX]; /* counts frees */
-    uint32_t frees;
 };
 
 static struct holes holes;
@@ -40,26 +37,15 @@ static void holes_open(size_t pool_bytes, uint32_t count, uint32_t (*bytes_of)(u
 static void hole_free(uint32_t i) {
     EXPECT(bestfit_ops.free(holes.a, holes.p[i]) == ALLOC_OK);
     holes.is_free[i] = true;
-    holes.freed_at[i] = ++holes.frees;
 }
 
-static bool hole_is_exact(uint32_t i) {
-    return class_is_exact(holes.bytes[i] + HEAP_HEADER_BYTES);
-}
-
-/* Whether i rather than the hole `best` before it. */
-static bool hole_is_better(uint32_t i, uint32_t best) {
-    bool later = hole_is_exact(i) && holes.freed_at[i] > holes.freed_at[best];
-    return holes.bytes[i] < holes.bytes[best] || (holes.bytes[i] == holes.bytes[best] && later);
-}
-
-/* What a scan of all free blocks finds: the smallest that suffices, of equals the lowest or the one
- * freed last; `count` if there is none. */
+/* What a scan of all free blocks finds: the smallest that suffices, of equals the first; `count` if
+ * there is none. */
 static uint32_t hole_best(uint32_t bytes) {
     uint32_t best = holes.count;
     for (uint32_t i = 0; i < holes.count; i++) {
         if (holes.is_free[i] && holes.bytes[i] >= bytes &&
-            (best == holes.count || hole_is_better(i, best))) {
+            (best == holes.count || holes.bytes[i] < holes.bytes[best])) {
             best = i;
         }
     }
@@ -155,10 +141,11 @@ END_TEST
 
 /* ---- hostile orders of many blocks ---- */
 
-/* Nodes that one step of the index may visit: a path, and the roots it looks at before. */
+/* Nodes that one step of the index may visit: a path, and what it looks at before: roots, or the
+ * start of a list and the least at the back. */
 static unsigned bound(uint32_t pool_bytes, uint32_t bytes) {
     uint32_t address_bits = log2_floor(pool_bytes) + 1;
-    return class_is_exact(bytes + 4) ? 0 : address_bits - 6 + 2;
+    return class_is_exact(bytes + 4) ? address_bits - 4 + FRONT_STEPS + 1 : address_bits - 6 + 2;
 }
 
 static uint32_t order_ascending(uint32_t i, uint32_t count) {
@@ -199,8 +186,7 @@ static uint32_t many_large(uint32_t i) {
     return i * 0 + 300;
 }
 
-/* 100000 equal blocks, or 65536: large ones are taken in order of their addresses, small ones in
- * the reverse order of their frees. */
+/* 100000 equal blocks, or 65536: all are taken in order of their addresses. */
 START_TEST(test_many_equal_blocks) {
     uint32_t pool_bytes = _i < 2 * ORDERS ? 4u << 20 : 40u << 20;
     uint32_t count = _i / ORDERS % 2 == 0 ? HOLES_MAX : 65536;
@@ -216,10 +202,31 @@ START_TEST(test_many_equal_blocks) {
     EXPECT(bestfit_ops.check(holes.a) == NULL);
     for (uint32_t i = 0; i < count; i++) {
         visits = 0;
-        hole_take(hole_is_exact(0) ? orders[_i % ORDERS](count - 1 - i, count) : i, bytes);
+        hole_take(i, bytes);
         EXPECT(visits <= most);
     }
     EXPECT(bestfit_ops.check(holes.a) == NULL);
+}
+END_TEST
+
+/* Equal blocks leave from wherever they are, when the walls between them are freed: each joins the
+ * hole before and the one behind. */
+START_TEST(test_many_equal_blocks_join) {
+    uint32_t pool_bytes = _i < ORDERS ? 4u << 20 : 40u << 20;
+    uint32_t count = 65536;
+    holes_open(pool_bytes, count, _i < ORDERS ? many_smallest : many_large);
+    unsigned most = bound(pool_bytes, many_smallest(0));
+    for (uint32_t i = 0; i < count; i++) {
+        hole_free(orders[_i % ORDERS](i, count));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        visits = 0;
+        EXPECT(bestfit_ops.free(holes.a, holes.wall[order_scattered(i, count)]) == ALLOC_OK);
+        EXPECT(visits <= 3 * most);
+        EXPECT(i % 4096 != 0 || bestfit_ops.check(holes.a) == NULL);
+    }
+    struct heap *h = (struct heap *)holes.a;
+    EXPECT(h->top == h->first && bestfit_ops.check(holes.a) == NULL);
 }
 END_TEST
 
@@ -261,8 +268,11 @@ START_TEST(test_many_sizes) {
 END_TEST
 
 /* The longest path there can be, nearly: a block at each power of two of a heap of 4 GiB. Most of
- * its memory is never touched. */
+ * its memory is never touched. Of small blocks the lowest keep clear of the tree. */
 START_TEST(test_the_longest_path) {
+    size_t each = _i == 0 ? 300 : 12;
+    EXPECT(bound(ALLOC_POOL_MAX, (uint32_t)each) <= 32);
+    uint32_t low = _i == 0 ? 0 : FRONT_STEPS + 1;
     uint64_t bytes = (uint64_t)ALLOC_POOL_MAX;
     char *memory = sizeof(size_t) < 8 ? MAP_FAILED
                                       : mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE,
@@ -276,12 +286,15 @@ START_TEST(test_the_longest_path) {
     for (uint32_t bit = 13; bit < 32; bit++) {
         struct heap *h = (struct heap *)a;
         EXPECT(bestfit_ops.alloc(a, (1u << bit) - h->top - 4) != NULL);
-        p[count++] = bestfit_ops.alloc(a, 300);
+        p[count++] = bestfit_ops.alloc(a, each);
         EXPECT(p[count - 1] == (char *)a + (1u << bit) + 8);
     }
     EXPECT(bestfit_ops.alloc(a, 1) != NULL);
     unsigned longest = 0;
-    for (uint32_t i = count; i-- > 0;) {
+    for (uint32_t i = 0; i < low; i++) {
+        EXPECT(bestfit_ops.free(a, p[i]) == ALLOC_OK);
+    }
+    for (uint32_t i = count; i-- > low;) {
         visits = 0;
         EXPECT(bestfit_ops.free(a, p[i]) == ALLOC_OK);
         longest = visits > longest ? visits : longest;
@@ -289,9 +302,43 @@ START_TEST(test_the_longest_path) {
     EXPECT(longest == count - 1 && bestfit_ops.check(a) == NULL);
     for (uint32_t i = 0; i < count; i++) {
         visits = 0;
-        EXPECT(bestfit_ops.alloc(a, 300) == p[i] && visits <= 32);
+        EXPECT(bestfit_ops.alloc(a, each) == p[i] && visits <= 32);
     }
     EXPECT(bestfit_ops.check(a) == NULL);
+}
+END_TEST
+
+/* ---- check() ---- */
+
+/* Lists and trees that hold the right blocks, whole in every link, but out of order: no flipped bit
+ * of heap_test.c makes them so. */
+START_TEST(test_check_knows_the_order) {
+    holes_open(1 << 16, 12, few_equal_small);
+    for (uint32_t i = 0; i < 12; i++) {
+        hole_free(i);
+    }
+    struct heap *h = (struct heap *)holes.a;
+    size_t class = class_of_exact(16);
+    size_t head = node_of_head(class);
+    size_t first = node_next(h, head);
+    size_t second = node_next(h, first);
+    size_t third = node_next(h, second);
+    EXPECT(node_next(h, third) == CLASS_NODE_NONE && bestfit_ops.check(holes.a) == NULL);
+
+    node_link(h, head, second);
+    node_link(h, second, first);
+    node_link(h, first, third);
+    ck_assert_str_eq(bestfit_ops.check(holes.a), "a list is not in order of address");
+    node_link(h, head, first);
+    node_link(h, first, second);
+    node_link(h, second, third);
+    EXPECT(bestfit_ops.check(holes.a) == NULL);
+
+    uint32_t least = heap_get(h, tree_slot(class));
+    uint32_t next = tree_pop(h, least);
+    back_set_least(h, class, next, tree_child(h, least, 0));
+    tree_enter(h, next, least);
+    ck_assert_str_eq(bestfit_ops.check(holes.a), "a tree holds less than the least at the back");
 }
 END_TEST
 
@@ -301,8 +348,10 @@ int main(void) {
     tcase_set_timeout(trees, 60);
     tcase_add_loop_test(trees, test_every_order_of_few_blocks, 0, FEW_KINDS);
     tcase_add_loop_test(trees, test_many_equal_blocks, 0, 4 * ORDERS);
+    tcase_add_loop_test(trees, test_many_equal_blocks_join, 0, 2 * ORDERS);
     tcase_add_loop_test(trees, test_many_sizes, 0, ORDERS);
-    tcase_add_test(trees, test_the_longest_path);
+    tcase_add_loop_test(trees, test_the_longest_path, 0, 2);
+    tcase_add_test(trees, test_check_knows_the_order);
     suite_add_tcase(suite, trees);
     return test_main(suite);
 }

@@ -37,13 +37,14 @@ enum {
 /* head[] has as many entries as control_bytes() made room for. */
 struct heap_classes {
     struct heap heap;
-    uint32_t summary; /* bit w, w > 0: map[w] is not 0 */
     uint32_t map[CLASS_WORDS];
-    uint32_t head[]; /* nodes, CLASS_NODE_NONE when empty; head[0]: see there */
+    uint32_t summary; /* bit w, w > 0: map[w] is not 0 */
+    uint32_t head[];  /* nodes, CLASS_NODE_NONE when empty; head[0]: see there */
 };
 
 /* Where a list or tree ends. Taken as a block, its third word is head[0], of the class that does
- * not exist: a list may write its backward link there without asking. */
+ * not exist: a list may write its backward link there without asking. Its second is the summary,
+ * which is even and so no node: what is behind none is no block. */
 #define CLASS_NODE_NONE HEAP_NODE((uint32_t)offsetof(struct heap_classes, head) - 8u)
 
 _Static_assert(CLASS_WORDS <= 32, "the summary is one word");
@@ -143,14 +144,20 @@ static inline uint32_t classes_first(uint32_t count) {
     return heap_first_after((uint32_t)class_slot(count));
 }
 
-/* Of the control structure with as few heads as the largest block needs that then still fits. */
-static inline uint32_t classes_bytes(uint32_t end) {
+/* Of the control structure with as few heads as the largest block needs that then still fits, and
+ * `more` heads that the index has besides. */
+static inline uint32_t classes_bytes_with(uint32_t end, uint32_t more) {
     uint32_t count = class_of(end) + 1;
-    while (count > CLASS_FIRST + 1 && (end < classes_first(count - 1) + HEAP_BLOCK_MIN ||
-                                       class_of(end - classes_first(count - 1)) < count - 1)) {
+    while (count > CLASS_FIRST + 1 &&
+           (end < classes_first(more + count - 1) + HEAP_BLOCK_MIN ||
+            class_of(end - classes_first(more + count - 1)) < count - 1)) {
         count--;
     }
-    return (uint32_t)class_slot(count);
+    return (uint32_t)class_slot(more + count);
+}
+
+static inline uint32_t classes_bytes(uint32_t end) {
+    return classes_bytes_with(end, 0);
 }
 
 static inline void classes_format(struct heap *h) {
@@ -164,21 +171,24 @@ static inline void classes_format(struct heap *h) {
     }
 }
 
-/* The bits that word w of the map must have: those of classes with a head. */
-static inline uint32_t classes_word(const struct heap *h, uint32_t w) {
+/* Whether a class has a block; false for one that the heap has no head for. */
+typedef bool class_is_used_fn(const struct heap *h, uint32_t class);
+
+/* The bits that word w of the map must have. */
+static inline uint32_t classes_word(const struct heap *h, uint32_t w, class_is_used_fn *is_used) {
     uint32_t word = 0;
-    size_t slot = class_slot(32 * w);
-    for (uint32_t bit = 0; bit < 32 && slot < h->first; bit++, slot += 4) {
-        word |= (uint32_t)(heap_get(h, slot) != CLASS_NODE_NONE) << bit;
+    for (uint32_t bit = 0; bit < 32; bit++) {
+        uint32_t class = 32 * w + bit;
+        word |= (uint32_t)(class >= CLASS_FIRST && is_used(h, class)) << bit;
     }
-    return w == 0 ? word & ~((1u << CLASS_FIRST) - 1) : word;
+    return word;
 }
 
-/* NULL if exactly the bits of the classes with a head are set. */
-static inline const char *classes_check(const struct heap *h) {
+/* NULL if exactly the bits of the classes with a block are set. */
+static inline const char *classes_check(const struct heap *h, class_is_used_fn *is_used) {
     const struct heap_classes *classes = heap_classes_const(h);
     for (uint32_t w = 0; w < CLASS_WORDS; w++) {
-        uint32_t word = classes_word(h, w);
+        uint32_t word = classes_word(h, w, is_used);
         if (classes->map[w] != word) {
             return "the bit of a size class is wrong";
         }

@@ -101,6 +101,10 @@ HEAP_HOT struct heap_found list_take_exact(struct heap *h, uint32_t bytes) {
 
 /* ---- check ---- */
 
+static inline bool list_is_used(const struct heap *h, uint32_t class) {
+    return class_slot(class) < h->first && node_next(h, node_of_head(class)) != CLASS_NODE_NONE;
+}
+
 /* Whether the list behind the node `prev` holds only free blocks of the class, at most `limit` with
  * those already listed. */
 static inline const char *list_check(const struct heap *h, uint32_t prev, uint32_t class,

@@ -62,26 +62,19 @@ static void dead_add(struct world *w, unsigned char *p, size_t usable) {
 }
 
 /* The smallest sufficient free block, the first of equals; the wilderness when there is none. */
-enum { EQUALS_MAX = 64 };
-
 struct best_fit {
     const unsigned char *wilderness;
+    const unsigned char *start;
     size_t need;
     size_t bytes;
-    const unsigned char *start[EQUALS_MAX]; /* of the smallest that suffice, lowest first */
-    size_t count;
 };
 
 static bool best_fit_visit(void *ctx, const struct alloc_piece *piece) {
     struct best_fit *best = ctx;
     if (piece->kind == ALLOC_PIECE_FREE && piece->start != best->wilderness &&
-        piece->usable >= best->need && piece->bytes <= best->bytes) {
-        best->count = piece->bytes < best->bytes ? 0 : best->count;
+        piece->usable >= best->need && piece->bytes < best->bytes) {
+        best->start = piece->start;
         best->bytes = piece->bytes;
-        if (best->count < EQUALS_MAX) {
-            best->start[best->count] = piece->start;
-        }
-        best->count++;
     }
     return true;
 }
@@ -89,21 +82,13 @@ static bool best_fit_visit(void *ctx, const struct alloc_piece *piece) {
 static struct best_fit best_fit_find(const struct world *w, uint32_t bytes) {
     const struct heap *h = (const struct heap *)w->a;
     const unsigned char *top = (const unsigned char *)h + h->top;
-    struct best_fit best = {.wilderness = top, .need = bytes, .bytes = SIZE_MAX};
+    struct best_fit best = {.wilderness = top, .start = top, .need = bytes, .bytes = SIZE_MAX};
     w->ops->walk(w->a, best_fit_visit, &best);
-    best.start[0] = best.count == 0 ? top : best.start[0];
     return best;
 }
 
-/* Of equal small blocks bestfit may take any, of others the lowest. */
 static void best_fit_expect(const struct world *w, const struct best_fit *best, const void *p) {
-    const unsigned char *start = (const unsigned char *)p - 4;
-    size_t may = class_is_exact((uint32_t)best->bytes) ? best->count : 1;
-    bool found = w->ops == &tlsf_ops || may > EQUALS_MAX || start == best->start[0];
-    for (size_t i = 1; i < may && !found; i++) {
-        found = start == best->start[i];
-    }
-    EXPECT(found);
+    EXPECT(w->ops == &tlsf_ops || (const unsigned char *)p - 4 == best->start);
 }
 
 static void world_alloc(struct world *w, uint32_t limit) {

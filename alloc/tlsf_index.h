@@ -92,7 +92,7 @@ static uint32_t tlsf_index_largest(const struct heap *h) {
 }
 
 static const char *tlsf_index_check(const struct heap *h, const struct heap_tally *all) {
-    const char *broken = classes_check(h);
+    const char *broken = classes_check(h, list_is_used);
     struct heap_tally listed = {0};
     for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
         broken = list_check(h, (uint32_t)node_of_head(c), c, all->blocks, &listed);

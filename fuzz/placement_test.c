@@ -14,7 +14,7 @@
 #include "../alloc/test_check.h"
 #include <stdio.h>
 
-enum { POOL_BYTES = 64 * 1024, PIECES_MAX = 4096, SLOTS = 160, OPS = 4000, LIST_BYTES_MAX = 256 };
+enum { POOL_BYTES = 64 * 1024, PIECES_MAX = 4096, SLOTS = 160, OPS = 4000 };
 
 /* The free pieces before a request. */
 struct scene {
@@ -69,8 +69,7 @@ static const struct alloc_piece *piece_smallest(const struct scene *scene, bool 
 typedef const char *policy_fn(const struct scene *scene, const struct alloc_piece *taken,
                               const void *payload);
 
-/* bestfit.c: the smallest, of equals above 256 bytes the lowest, the wilderness when there is none.
- */
+/* bestfit.c: the smallest, of equals the lowest, the wilderness when there is none. */
 static const char *best_fit(const struct scene *scene, const struct alloc_piece *taken,
                             const void *payload) {
     const struct alloc_piece *best = piece_smallest(scene, false);
@@ -78,10 +77,7 @@ static const char *best_fit(const struct scene *scene, const struct alloc_piece 
     if (best == NULL) {
         return is_last(scene, taken) ? NULL : "taken from a piece too small";
     }
-    if (taken->bytes != best->bytes || is_last(scene, taken)) {
-        return "not the smallest that suffices";
-    }
-    return best->bytes > LIST_BYTES_MAX && taken != best ? "not the lowest of equals" : NULL;
+    return taken != best ? "not the lowest of the smallest" : NULL;
 }
 
 /* bestfit_little.c: the smallest, of equals the lowest; the end of the pool is a block like others.
