@@ -5,7 +5,6 @@
 #include "cache.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static bool power_of_two(uint32_t x) {
     return x != 0 && (x & (x - 1)) == 0;
@@ -80,24 +79,6 @@ static bool access_lru(uint32_t *way, uint32_t ways, uint32_t tag) {
     return hit;
 }
 
-typedef uint32_t four_tags __attribute__((vector_size(16), aligned(4), may_alias));
-
-/* Whether one of the ways has the tag: four at a time where there are as many. */
-static inline bool holds(const uint32_t *way, uint32_t ways, uint32_t tag) {
-    uint32_t i = 0;
-    four_tags wanted = {tag, tag, tag, tag}, equal = {0};
-    for (; i + 4 <= ways; i += 4) {
-        equal |= (four_tags)(*(const four_tags *)(const void *)(way + i) == wanted);
-    }
-    uint64_t halves[2];
-    memcpy(halves, &equal, sizeof halves);
-    bool found = (halves[0] | halves[1]) != 0;
-    for (; i < ways; i++) {
-        found |= way[i] == tag;
-    }
-    return found;
-}
-
 bool cache_access(struct cache *cache, uint64_t pa) {
     if (cache->tag == NULL) {
         return false;
@@ -108,7 +89,7 @@ bool cache_access(struct cache *cache, uint64_t pa) {
     if (cache->policy == TLB_LRU) {
         return way[0] == tag || access_lru(way, ways, tag);
     }
-    if (holds(way, ways, tag)) {
+    if (cache_scan(way, ways, tag)) {
         return true;
     }
     uint32_t chosen = 0;

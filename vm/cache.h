@@ -10,6 +10,8 @@
 
 #include "tlb.h"
 
+#include <string.h>
+
 struct cache_shape {
     uint32_t bytes; /* 0: there is none, every access misses */
     uint32_t ways;
@@ -29,6 +31,38 @@ struct cache {
 bool cache_open(struct cache *cache, const struct cache_shape *shape);
 void cache_close(struct cache *cache);
 void cache_clear(struct cache *cache);
+static inline uint32_t cache_line_of(const struct cache *cache, uint64_t pa) {
+    return (uint32_t)(pa >> cache->line_log2);
+}
+
+/* Whether one of `ways` tags is `tag`: four at a time where there are as many. */
+static inline bool cache_scan(const uint32_t *way, uint32_t ways, uint32_t tag) {
+    typedef uint32_t four_tags __attribute__((vector_size(16), aligned(4), may_alias));
+    const four_tags wanted = {tag, tag, tag, tag};
+    four_tags equal = {0};
+    uint32_t i = 0;
+    for (; i + 4 <= ways; i += 4) {
+        equal |= (four_tags)(*(const four_tags *)(const void *)(way + i) == wanted);
+    }
+    uint64_t halves[2];
+    memcpy(halves, &equal, sizeof halves);
+    bool found = (halves[0] | halves[1]) != 0;
+    for (; i < ways; i++) {
+        found |= way[i] == tag;
+    }
+    return found;
+}
+
+/* Whether an access to the line of `pa` would hit and change nothing: never under LRU. */
+static inline bool cache_holds(const struct cache *cache, uint64_t pa) {
+    if (cache->policy == TLB_LRU || cache->tag == NULL) {
+        return false;
+    }
+    uint32_t line = cache_line_of(cache, pa), set = line & cache->set_mask, ways = cache->ways;
+    return ways == 4 ? cache_scan(cache->tag + (size_t)set * 4, 4, line + 1)
+                     : cache_scan(cache->tag + (size_t)set * ways, ways, line + 1);
+}
+
 /* True iff the line of `pa` was there; it is afterwards. O(ways). */
 bool cache_access(struct cache *cache, uint64_t pa);
 

@@ -54,6 +54,71 @@ START_TEST(random_replacement) {
 }
 END_TEST
 
+/* A set as a list of lines that is searched from end to end. */
+struct list_set {
+    uint32_t line[16], used[16], next;
+};
+
+static bool list_access(struct list_set *set, const struct cache_shape *shape, uint32_t line,
+                        uint32_t now, uint32_t *random) {
+    uint32_t way = 0, oldest = 0;
+    while (way < shape->ways && set->used[way] != 0 && set->line[way] != line) {
+        oldest = set->used[way] < set->used[oldest] ? way : oldest;
+        way++;
+    }
+    bool hit = way < shape->ways && set->used[way] != 0;
+    if (way == shape->ways && shape->policy == TLB_LRU) {
+        way = oldest;
+    } else if (way == shape->ways && shape->policy == TLB_ROUND_ROBIN) {
+        way = set->next++ % shape->ways;
+    } else if (way == shape->ways) {
+        *random ^= *random << 13;
+        *random ^= *random >> 17;
+        *random ^= *random << 5;
+        way = (uint32_t)((uint64_t)*random * shape->ways >> 32);
+    }
+    set->line[way] = line;
+    set->used[way] = now;
+    return hit;
+}
+
+/* Two caches in a row against such lists: every policy, numbers of ways that are scanned four at a
+ * time and others, data accesses and walks. */
+START_TEST(caches_equal_lists) {
+    enum { SETS = 8, LINES = 400 };
+    static const uint32_t ways[] = {1, 2, 4, 6, 8, 16};
+    uint64_t random = seed_of(3000 + (uint64_t)_i);
+    struct cache_shape shape[2];
+    struct caches caches = {0};
+    for (int level = 0; level < 2; level++) {
+        uint32_t w = ways[random_below(&random, 6)];
+        shape[level] =
+            (struct cache_shape){SETS * w * 32, w, 32, (enum tlb_policy)random_below(&random, 3)};
+    }
+    ck_assert(cache_open(&caches.l1, &shape[0]) && cache_open(&caches.l2, &shape[1]));
+    static struct list_set list[2][SETS];
+    memset(list, 0, sizeof list);
+    uint32_t dice[2] = {caches.l1.random, caches.l2.random};
+    for (uint32_t now = 1; now <= 50000; now++) {
+        uint32_t line = random_below(&random, 1 + random_below(&random, LINES));
+        unsigned from = random_below(&random, 8), want = 2;
+        uint64_t pa = 0x80000000u + (uint64_t)line * 32 + random_below(&random, 32);
+        line = (uint32_t)(pa >> 5);
+        from = from > 2 ? 0 : from;
+        for (unsigned level = from; level < 2 && want == 2; level++) {
+            bool hit =
+                list_access(&list[level][line % SETS], &shape[level], line, now, &dice[level]);
+            want = hit ? level : 2;
+        }
+        unsigned got = from == 0 && now % 4 != 0 ? caches_access(&caches, pa)
+                                                 : caches_access_from(&caches, pa, from);
+        ck_assert_msg(got == want, "access %u is served at %u, by the list at %u", now, got, want);
+    }
+    cache_close(&caches.l1);
+    cache_close(&caches.l2);
+}
+END_TEST
+
 START_TEST(refuses_odd_shapes) {
     static const struct cache_shape shapes[] = {{32768, 3, 64, TLB_LRU},
                                                 {32768, 4, 48, TLB_LRU},
@@ -134,6 +199,7 @@ int main(void) {
     TCase *tcase = tcase_create("cache");
     tcase_add_test(tcase, sweeps_show_the_capacity);
     tcase_add_test(tcase, random_replacement);
+    tcase_add_loop_test(tcase, caches_equal_lists, 0, 40);
     tcase_add_test(tcase, refuses_odd_shapes);
     tcase_add_test(tcase, levels_in_order);
     tcase_add_test(tcase, asids_roll_over_instead_of_failing);

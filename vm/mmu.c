@@ -81,8 +81,6 @@ bool mmu_open(struct mmu *mmu, const struct core *core, const struct vm_ram *ram
         mmu->map[kind] = mmu->micro_of[kind % VM_KINDS]->map;
         mmu->frame[kind] = mmu->micro_of[kind % VM_KINDS]->frame;
     }
-    mmu->lean = core_value(core, CORE_micro_policy) == TLB_ROUND_ROBIN &&
-                core_value(core, CORE_main_policy) != TLB_LRU;
     set_domains(mmu);
     set_wanted(mmu);
     return true;
@@ -200,7 +198,7 @@ void mmu_tlbiasid(struct mmu *mmu, uint8_t asid) {
 }
 
 void mmu_lock_fills(struct mmu *mmu, bool on) {
-    mmu->main.locking = on;
+    tlb_lock_fills(&mmu->main, on);
 }
 
 void mmu_invalidate(void *mmu, uint32_t va, unsigned log2) {

@@ -70,7 +70,6 @@ struct mmu {
     struct walk_memo memo;
     uint8_t domain_client[16]; /* by DACR: rights of the entry that count, */
     uint8_t domain_always[16]; /* and bits of the presence map that are set anyway */
-    bool lean;                 /* replacement is such that lean_insert() may be tried */
     uint32_t walk_level;       /* knob of this name */
     bool with_caches;          /* data accesses go through the caches */
     bool lru;                  /* hits change the state of micro-TLBs */

@@ -14,29 +14,34 @@ static enum vm_fault fail(struct mmu *mmu, enum vm_fault fault, uint32_t va, uin
     return fault;
 }
 
-/* Runs the latest read of the walk, of that level, through the caches. */
-static void charge_read(struct mmu *mmu, const struct walk *walk, unsigned level) {
-    unsigned at = caches_access_from(&mmu->caches, walk->read_pa[walk->reads - 1], mmu->walk_level);
+/* Runs a read of the walk, of that level, through the caches. */
+static inline void charge_read(struct mmu *mmu, uint64_t pa, unsigned level) {
+    unsigned at = MMU_AT_L1;
+    if (mmu->walk_level == MMU_AT_L1 && cache_holds(&mmu->caches.l1, pa)) {
+        mmu->caches.latest = 0; /* and that is all caches_access_from() would do */
+    } else {
+        at = caches_access_from(&mmu->caches, pa, mmu->walk_level);
+    }
     mmu->counters.walk_reads[level]++;
     mmu->counters.walk_read_at[at]++;
 }
 
-/* Walks for `va`, with the walk cache between the levels. */
-static void walk_tables(struct mmu *mmu, uint32_t va, struct walk *walk) {
+/* The first-level descriptor for `va`, from the walk cache or from memory. False: it leads to no
+ * table, and *walk is complete. */
+static inline bool walk_first(struct mmu *mmu, uint32_t va, struct walk *walk) {
     uint16_t asid = mmu->regs.contextidr & 0xff;
-    const struct tlb_entry *cached = tlb_find_fast(&mmu->walk_cache, va, asid, VM_SECTION_LOG);
+    const struct tlb_entry *cached = tlb_find(&mmu->walk_cache, va, asid);
+    walk->reads = 0;
     if (cached != NULL) {
         mmu->counters.walk_cache_hits++;
-        walk->reads = 0;
         walk->descriptor[0] = cached->pfn;
-    } else {
-        bool table = vm_walk_first(&mmu->regs, mmu->ram, va, walk);
-        if (walk->reads != 0) {
-            charge_read(mmu, walk, 0);
-        }
-        if (!table) {
-            return;
-        }
+        return true;
+    }
+    bool table = vm_walk_first(&mmu->regs, mmu->ram, va, walk);
+    if (walk->reads != 0) {
+        charge_read(mmu, walk->read_pa[0], 0);
+    }
+    if (table) {
         struct tlb_entry entry = {.tag = (va >> VM_SECTION_LOG << VM_SECTION_LOG) | VM_SECTION_LOG,
                                   .asid = asid,
                                   .pfn = walk->descriptor[0],
@@ -44,64 +49,82 @@ static void walk_tables(struct mmu *mmu, uint32_t va, struct walk *walk) {
                          evicted;
         tlb_insert(&mmu->walk_cache, &entry, &evicted);
     }
-    vm_walk_second(&mmu->regs, mmu->ram, va, walk, &mmu->memo);
-    charge_read(mmu, walk, 1);
+    return table;
 }
 
-/* Whether a 4 KiB entry may come into this micro-TLB by lean_insert(): it is full, and no two
- * entries cover the same page. */
-static inline bool lean_ready(const struct mmu *mmu, const struct mmu_micro *micro) {
-    const struct tlb *tlb = &micro->tlb;
-    return mmu->lean && !micro->mixed && tlb->held == tlb->shape.ways &&
-           (tlb->entry[tlb->next[0]].tag & 0xfff) == VM_PAGE_LOG;
-}
-
-/* micro_insert() in a fraction of its time and with the same result. */
-static inline void lean_insert(struct mmu *mmu, struct mmu_micro *micro,
-                               const struct tlb_entry *entry) {
-    struct tlb *tlb = &micro->tlb;
-    struct tlb_entry *slot = &tlb->entry[tlb->next[0]];
-    tlb->next[0] = tlb->next[0] + 1 == tlb->shape.ways ? 0 : tlb->next[0] + 1;
-    micro->map[slot->tag >> VM_PAGE_LOG] = 0;
-    *slot = *entry;
-    micro_paint_page(mmu, micro, entry);
-}
-
-/* Walks, and stores the translation in the main TLB. */
-static enum vm_fault refill_main(struct mmu *mmu, uint32_t va, enum vm_kind kind,
-                                 struct tlb_entry *entry) {
-    mmu->counters.main_misses[kind]++;
+/* Walks for `va`, with the walk cache between the levels. */
+static inline enum vm_fault walk_tables(struct mmu *mmu, uint32_t va, struct tlb_entry *entry) {
     struct walk walk;
-    walk_tables(mmu, va, &walk);
+    if (walk_first(mmu, va, &walk)) {
+        vm_walk_second(&mmu->regs, mmu->ram, va, &walk, &mmu->memo);
+        charge_read(mmu, vm_second_pa(walk.descriptor[0], va), 1);
+    }
     if (walk.fault != VM_FAULT_NONE) {
         return fail(mmu, walk.fault, va, walk.domain);
     }
-    struct tlb_entry evicted;
     *entry = walk.entry;
-    tlb_insert_fast(&mmu->main, entry, &evicted);
     return VM_FAULT_NONE;
 }
 
-/* Brings the translation of `va` into the micro-TLB. */
+/* Brings the translation of `va` into the micro-TLB, and on the way into the main TLB. */
 static enum vm_fault refill(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
-    struct mmu_micro *micro = mmu->micro_of[kind];
     mmu->counters.micro_misses[kind]++;
-    const struct tlb_entry *entry =
-        tlb_find_fast(&mmu->main, va, mmu->regs.contextidr & 0xff, VM_PAGE_LOG);
-    struct tlb_entry walked;
+    const struct tlb_entry *entry = tlb_find(&mmu->main, va, mmu->regs.contextidr & 0xff);
+    struct tlb_entry walked, evicted;
     if (entry == NULL) {
-        enum vm_fault fault = refill_main(mmu, va, kind, &walked);
+        mmu->counters.main_misses[kind]++;
+        enum vm_fault fault = walk_tables(mmu, va, &walked);
         if (fault != VM_FAULT_NONE) {
             return fault;
         }
+        tlb_insert(&mmu->main, &walked, &evicted);
         entry = &walked;
     }
-    if (tlb_entry_log2(entry) == VM_PAGE_LOG && lean_ready(mmu, micro)) {
-        lean_insert(mmu, micro, entry);
-    } else {
-        micro_insert(mmu, micro, entry, va);
-    }
+    micro_insert(mmu, mmu->micro_of[kind], entry, va);
     return VM_FAULT_NONE;
+}
+
+/* Where the general way finds a table in the walk cache and a page like the last one. False, and
+ * nothing was done, where it does not. */
+static inline bool walk_quick(struct mmu *mmu, uint32_t va, uint16_t asid, uint32_t *pfn) {
+    const struct tlb *tables = &mmu->walk_cache;
+    if (tables->find_log2 != VM_SECTION_LOG) {
+        return false;
+    }
+    const struct tlb_entry *table =
+        tlb_find_quick(tables, tlb_set(tables, va, VM_SECTION_LOG), va, asid, VM_SECTION_LOG);
+    if (table == NULL || !vm_walk_alike(&mmu->memo, mmu->ram, table->pfn, va, pfn)) {
+        return false;
+    }
+    mmu->counters.walk_cache_hits++;
+    charge_read(mmu, vm_second_pa(table->pfn, va), 1);
+    return true;
+}
+
+/* refill() for the case that decides how fast the model is: pages of 4 KiB replace pages of 4 KiB,
+ * a walk finds everything at once. No calls, no copies on the way. False, and nothing was done, if
+ * it is not this case. */
+static inline bool refill_quick(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+    struct mmu_micro *micro = mmu->micro_of[kind];
+    struct tlb *main = &mmu->main;
+    if (micro->tlb.fill_log2 != VM_PAGE_LOG || micro->mixed || main->find_log2 != VM_PAGE_LOG) {
+        return false;
+    }
+    uint16_t asid = mmu->regs.contextidr & 0xff;
+    uint32_t set = tlb_set(main, va, VM_PAGE_LOG), pfn;
+    const struct tlb_entry *entry = tlb_find_quick(main, set, va, asid, VM_PAGE_LOG);
+    if (entry != NULL) {
+        pfn = entry->pfn;
+    } else if (main->fill_log2 == VM_PAGE_LOG && walk_quick(mmu, va, asid, &pfn)) {
+        entry = &mmu->memo.entry;
+        mmu->counters.main_misses[kind]++;
+        tlb_page_write(tlb_slot_quick(main, set), va, pfn, entry);
+    } else {
+        return false;
+    }
+    mmu->counters.micro_misses[kind]++;
+    micro_replace(mmu, micro, va, pfn, entry);
+    return true;
 }
 
 /* The entry that translates `va`, after refill: there is one. */
@@ -109,7 +132,8 @@ static const struct tlb_entry *hit(struct mmu *mmu, uint32_t va, enum vm_kind ki
     return tlb_find(&mmu->micro_of[kind]->tlb, va, mmu->regs.contextidr & 0xff);
 }
 
-static enum vm_fault translate(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+static __attribute__((noinline)) enum vm_fault translate_other(struct mmu *mmu, uint32_t va,
+                                                               enum vm_kind kind) {
     const uint8_t *byte = &mmu->map[kind][va >> VM_PAGE_LOG];
     if (*byte == 0) {
         enum vm_fault fault = refill(mmu, va, kind);
@@ -124,6 +148,14 @@ static enum vm_fault translate(struct mmu *mmu, uint32_t va, enum vm_kind kind) 
     }
     const struct tlb_entry *entry = hit(mmu, va, kind);
     return fail(mmu, vm_check(entry, mmu->regs.dacr, kind, mmu->user), va, entry->domain);
+}
+
+static inline enum vm_fault translate(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+    const uint8_t *byte = &mmu->map[kind][va >> VM_PAGE_LOG];
+    if (*byte == 0 && refill_quick(mmu, va, kind) && (*byte & mmu->right[kind]) != 0) {
+        return VM_FAULT_NONE;
+    }
+    return translate_other(mmu, va, kind);
 }
 
 /* A data access of the program, by physical address, through the cache model. */

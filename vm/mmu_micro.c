@@ -126,22 +126,13 @@ static unsigned native_log2(uint32_t sizes, unsigned page_log2) {
 void micro_insert(struct mmu *mmu, struct mmu_micro *micro, const struct tlb_entry *page,
                   uint32_t va) {
     struct tlb_entry evicted;
-    if (tlb_entry_log2(page) == VM_PAGE_LOG && !micro->mixed &&
-        micro->tlb.held == micro->tlb.present[0]) { /* the common case of what follows */
-        tlb_insert_fast(&micro->tlb, page, &evicted);
-        if (evicted.tag != 0) {
-            micro->map[evicted.tag >> VM_PAGE_LOG] = 0;
-        }
-        micro_paint_page(mmu, micro, page);
-        return;
-    }
     struct tlb_entry entry = *page;
     unsigned log2 = native_log2(micro->sizes, tlb_entry_log2(page));
     uint32_t first = va >> log2 << log2;
     entry.pfn += (first - tlb_entry_va(page)) >> VM_PAGE_LOG;
     entry.tag = first | log2;
     micro->mixed |= micro->tlb.held != micro->tlb.present[(log2 - VM_PAGE_LOG) / 4];
-    tlb_insert_fast(&micro->tlb, &entry, &evicted);
+    tlb_insert(&micro->tlb, &entry, &evicted);
     if (evicted.tag != 0) {
         gone(mmu, micro, &evicted);
     }

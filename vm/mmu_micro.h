@@ -25,16 +25,6 @@ static inline uint8_t micro_permits(const struct mmu *mmu, const struct tlb_entr
                      mmu->domain_always[entry->domain]);
 }
 
-/* Enters the one page of a 4 KiB entry in the map. */
-static inline void micro_paint_page(const struct mmu *mmu, struct mmu_micro *micro,
-                                    const struct tlb_entry *entry) {
-    uint32_t page = entry->tag >> VM_PAGE_LOG;
-    micro->map[page] = micro_permits(mmu, entry);
-    if (micro->frame != NULL) {
-        micro->frame[page] = entry->pfn | (entry->memory & TLB_CACHEABLE ? MICRO_CACHEABLE : 0);
-    }
-}
-
 bool micro_open(struct mmu_micro *micro, const struct core *core, uint32_t entries, uint32_t sizes,
                 bool with_frames);
 void micro_close(struct mmu_micro *micro);
@@ -42,6 +32,19 @@ void micro_close(struct mmu_micro *micro);
 /* Stores what of `page` belongs to `va`: all of it, or the largest fragment the micro-TLB holds. */
 void micro_insert(struct mmu *mmu, struct mmu_micro *micro, const struct tlb_entry *page,
                   uint32_t va);
+/* The same where fill_log2 says that a page of 4 KiB replaces another, and nothing is mixed. It is
+ * `like`, but for its address. */
+static inline void micro_replace(const struct mmu *mmu, struct mmu_micro *micro, uint32_t va,
+                                 uint32_t pfn, const struct tlb_entry *like) {
+    struct tlb_entry *slot = tlb_slot_quick(&micro->tlb, 0);
+    micro->map[slot->tag >> VM_PAGE_LOG] = 0;
+    tlb_page_write(slot, va, pfn, like);
+    micro->map[va >> VM_PAGE_LOG] = micro_permits(mmu, like);
+    if (micro->frame != NULL) {
+        micro->frame[va >> VM_PAGE_LOG] =
+            pfn | (like->memory & TLB_CACHEABLE ? MICRO_CACHEABLE : 0);
+    }
+}
 /* Paints the whole map anew: ASID or DACR changed. */
 void micro_repaint(struct mmu *mmu, struct mmu_micro *micro);
 void micro_flush(struct mmu *mmu, struct mmu_micro *micro);

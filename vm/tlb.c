@@ -42,6 +42,24 @@ static uint32_t lockable_from(const struct tlb *tlb) {
     return tlb->shape.sets * tlb->shape.ways;
 }
 
+/* After every change. */
+static void shape_note(struct tlb *tlb) {
+    tlb->find_log2 = 0;
+    for (unsigned size = 0; size < 4; size++) {
+        if (tlb->held != 0 && tlb->present[size] == tlb->held && tlb->locked == 0 &&
+            tlb->used_at == NULL) {
+            tlb->find_log2 = (uint8_t)(VM_PAGE_LOG + 4 * size);
+        }
+    }
+    bool quick = tlb->held == lockable_from(tlb) && tlb->shape.policy == TLB_ROUND_ROBIN;
+    tlb->fill_log2 = quick && !tlb->locking ? tlb->find_log2 : 0;
+}
+
+void tlb_lock_fills(struct tlb *tlb, bool on) {
+    tlb->locking = on;
+    shape_note(tlb);
+}
+
 static void touch(struct tlb *tlb, uint32_t index) {
     if (tlb->used_at != NULL) {
         tlb->used_at[index] = ++tlb->clock;
@@ -126,6 +144,7 @@ static uint32_t insert_locked(struct tlb *tlb, const struct tlb_entry *entry,
     *evicted = tlb->entry[index];
     tlb->locked += evicted->tag == 0;
     tlb->entry[index] = *entry;
+    shape_note(tlb);
     return index;
 }
 
@@ -148,6 +167,7 @@ uint32_t tlb_insert(struct tlb *tlb, const struct tlb_entry *entry, struct tlb_e
     }
     tlb->present[size_index(entry)]++;
     tlb->entry[index] = *entry;
+    shape_note(tlb);
     touch(tlb, index);
     return index;
 }
@@ -161,6 +181,7 @@ static void drop(struct tlb *tlb, uint32_t index, tlb_gone_fn *gone, void *conte
         tlb->present[size_index(&entry)]--;
         tlb->held--;
     }
+    shape_note(tlb);
     if (gone != NULL) {
         gone(context, &entry);
     }

@@ -87,7 +87,12 @@ struct tlb {
         present[4];  /* entries by size: 4 KiB, 64 KiB, 1 MiB, 16 MiB; without the lockable ones */
     uint32_t held;   /* their sum */
     uint32_t locked; /* entries among the lockable ones */
-    bool locking;
+    bool locking;    /* change with tlb_lock_fills() */
+    /* What the inline functions below rest on, kept up to date by all others: the log2 of all
+     * entries when they are of one size, none is locked and the policy is not LRU, else 0; */
+    uint8_t find_log2;
+    uint8_t fill_log2; /* the same if furthermore no way is empty, the policy is round-robin and
+                          `locking` off */
 };
 
 /* Empty TLB. False iff memory is out or the shape is none (sets not a power of two, no ways); then
@@ -109,44 +114,42 @@ const struct tlb_entry *tlb_find(struct tlb *tlb, uint32_t va, uint16_t asid);
  * first of no sets gives UINT32_MAX. */
 uint32_t tlb_insert(struct tlb *tlb, const struct tlb_entry *entry, struct tlb_entry *evicted);
 
-/* tlb_find() where the common case, entries of one size of 2^log2 bytes, none locked, no LRU, is
- * worth being inline. */
-static inline const struct tlb_entry *tlb_find_fast(struct tlb *tlb, uint32_t va, uint16_t asid,
-                                                    unsigned log2) {
-    if (tlb->present[(log2 - VM_PAGE_LOG) / 4] != tlb->held || tlb->locked != 0 ||
-        tlb->used_at != NULL) {
-        return tlb_find(tlb, va, asid);
-    }
-    if (tlb->held == 0) {
-        return NULL;
-    }
+/* From now on fills go to the lockable entries, if there are any, or no longer. */
+void tlb_lock_fills(struct tlb *tlb, bool on);
+
+/* The set of `va` for entries of 2^log2 bytes. */
+static inline uint32_t tlb_set(const struct tlb *tlb, uint32_t va, unsigned log2) {
+    return va >> log2 & (tlb->shape.sets - 1);
+}
+
+/* The entry tlb_find() gives if find_log2 is `log2`: one set is all there is to look at. */
+static inline const struct tlb_entry *tlb_find_quick(const struct tlb *tlb, uint32_t set,
+                                                     uint32_t va, uint16_t asid, unsigned log2) {
     uint32_t ways = tlb->shape.ways, tag = (va >> log2 << log2) | log2;
-    const struct tlb_entry *entry = tlb->entry + (va >> log2 & (tlb->shape.sets - 1)) * ways;
-    for (const struct tlb_entry *end = entry + ways; entry < end; entry++) {
+    const struct tlb_entry *entry = tlb->entry + (size_t)set * ways;
+    do {
         if (entry->tag == tag && (entry->asid == asid || entry->asid == TLB_GLOBAL)) {
             return entry;
         }
-    }
+        entry++;
+    } while (--ways != 0);
     return NULL;
 }
 
-/* tlb_insert() where the common case, a full round-robin TLB and an entry of the size of the one it
- * replaces, is worth being inline. */
-static inline void tlb_insert_fast(struct tlb *tlb, const struct tlb_entry *entry,
-                                   struct tlb_entry *evicted) {
-    if (tlb->held != 0 && tlb->held == tlb->shape.sets * tlb->shape.ways &&
-        tlb->shape.policy == TLB_ROUND_ROBIN && !tlb->locking) {
-        uint32_t set = entry->tag >> tlb_entry_log2(entry) & (tlb->shape.sets - 1);
-        uint32_t way = tlb->next[set];
-        struct tlb_entry *slot = &tlb->entry[set * tlb->shape.ways + way];
-        if (((slot->tag ^ entry->tag) & 0xfff) == 0) {
-            tlb->next[set] = way + 1 == tlb->shape.ways ? 0 : way + 1;
-            *evicted = *slot;
-            *slot = *entry;
-            return;
-        }
-    }
-    tlb_insert(tlb, entry, evicted);
+/* The slot tlb_insert() would give an entry of this set if fill_log2 is its size's. The caller
+ * writes it there. */
+static inline struct tlb_entry *tlb_slot_quick(struct tlb *tlb, uint32_t set) {
+    uint32_t ways = tlb->shape.ways, way = tlb->next[set];
+    tlb->next[set] = way + 1 == ways ? 0 : way + 1;
+    return &tlb->entry[(size_t)set * ways + way];
+}
+
+/* A page of 4 KiB that is `like` another but for its address. */
+static inline void tlb_page_write(struct tlb_entry *entry, uint32_t va, uint32_t pfn,
+                                  const struct tlb_entry *like) {
+    *entry = *like;
+    entry->tag = (va & ~(VM_PAGE - 1)) | VM_PAGE_LOG;
+    entry->pfn = pfn;
 }
 
 /* Maintenance. Each removes the entries named and returns how many; `gone`, unless NULL, is called

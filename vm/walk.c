@@ -4,8 +4,6 @@
  */
 #include "walk.h"
 
-#include <string.h>
-
 /* Cacheability as PAR's Inner and Outer fields have it: indexed by the two bits AA or BB, IR or OR.
  */
 static const uint8_t par_inner[4] = {0, 5, 6, 7};
@@ -176,18 +174,10 @@ void vm_walk_second(const struct vm_regs *regs, const struct vm_ram *ram, uint32
     uint32_t first = walk->descriptor[0];
     walk->fault = VM_FAULT_NONE;
     walk->domain = first >> 5 & 15;
-    if (!read_descriptor(ram, (first & 0xfffffc00u) | (va >> 10 & 0x3fc), walk, 1)) {
+    if (!read_descriptor(ram, vm_second_pa(first, va), walk, 1)) {
         return;
     }
     uint32_t d = walk->descriptor[1];
-    uint64_t key = (uint64_t)(first & 0x3ff) << 32 | (d & 0xfff);
-    if (memo != NULL && memo->key == key) {
-        walk->entry = memo->entry;
-        walk->entry.tag = (va & ~(VM_PAGE - 1)) | VM_PAGE_LOG;
-        walk->entry.pfn = d >> VM_PAGE_LOG;
-        walk->entry.asid = d >> 11 & 1 ? (uint16_t)(regs->contextidr & 0xff) : (uint16_t)TLB_GLOBAL;
-        return;
-    }
     bool large = (d & 3) == 1;
     if ((d & 3) == 0) {
         walk->fault = VM_FAULT_TRANSLATION_PAGE;
@@ -200,7 +190,7 @@ void vm_walk_second(const struct vm_regs *regs, const struct vm_ram *ram, uint32
     translated(regs, walk, va, log2, d >> log2 << log2, (d >> 4 & 3) | (d >> 7 & 4), xn,
                first >> 2 & 1, memory, d >> 11 & 1);
     if (memo != NULL && !large && walk->fault == VM_FAULT_NONE) {
-        *memo = (struct walk_memo){key, walk->entry};
+        *memo = (struct walk_memo){walk_memo_key(first, d), walk->entry};
     }
 }
 

@@ -15,6 +15,8 @@
 
 #include "tlb.h"
 
+#include <string.h>
+
 enum vm_kind { VM_LOAD, VM_STORE, VM_FETCH, VM_KINDS };
 
 /* Fault status, as in DFSR and IFSR: bit 10 and bits 3..0. */
@@ -66,8 +68,7 @@ struct walk {
 struct walk vm_walk(const struct vm_regs *regs, const struct vm_ram *ram, uint32_t va);
 
 /* What the latest small page came to. Most pages of a program differ in their address only, so this
- * saves taking the other bits apart. All zero is empty; empty it when sctlr, prrr or nmrr change.
- */
+ * saves taking the other bits apart. All zero is empty; empty it when a register changes. */
 struct walk_memo {
     uint64_t key; /* the other bits of both descriptors */
     struct tlb_entry entry;
@@ -81,6 +82,27 @@ bool vm_walk_first(const struct vm_regs *regs, const struct vm_ram *ram, uint32_
                    struct walk *walk);
 void vm_walk_second(const struct vm_regs *regs, const struct vm_ram *ram, uint32_t va,
                     struct walk *walk, struct walk_memo *memo);
+
+/* Where the second-level descriptor for `va` is, by the first-level one. */
+static inline uint32_t vm_second_pa(uint32_t first, uint32_t va) {
+    return (first & 0xfffffc00u) | (va >> 10 & 0x3fc);
+}
+static inline uint64_t walk_memo_key(uint32_t first, uint32_t second) {
+    return (uint64_t)(first & 0x3ff) << 32 | (second & 0xfff);
+}
+
+/* Whether the page of `va` differs from that of the memo in its address alone; then *pfn is its
+ * frame. False also if its second-level table is not in the first segment. */
+static inline bool vm_walk_alike(const struct walk_memo *memo, const struct vm_ram *ram,
+                                 uint32_t first, uint32_t va, uint32_t *pfn) {
+    uint32_t offset = vm_second_pa(first, va) - ram->segment[0].base, second;
+    if (offset >= ram->segment[0].bytes) {
+        return false;
+    }
+    memcpy(&second, ram->segment[0].host + offset, sizeof second);
+    *pfn = second >> VM_PAGE_LOG;
+    return memo->key == walk_memo_key(first, second);
+}
 
 /* Domain and permission check of a translation: VM_FAULT_NONE, or domain or permission fault. */
 enum vm_fault vm_check(const struct tlb_entry *entry, uint32_t dacr, enum vm_kind kind, bool user);
