@@ -18,6 +18,14 @@ static uint32_t log2_of(uint32_t power) {
     return log2;
 }
 
+bool caches_open(struct caches *caches, const struct cache_shape *l1,
+                 const struct cache_shape *l2) {
+    caches->latest = 0;
+    caches->quick = l1->bytes != 0 && l1->policy == TLB_RANDOM && l1->ways == CACHE_QUICK_WAYS &&
+                    l2->bytes != 0 && l2->policy == TLB_RANDOM && l1->line == l2->line;
+    return cache_open(&caches->l1, l1) && cache_open(&caches->l2, l2);
+}
+
 bool cache_open(struct cache *cache, const struct cache_shape *shape) {
     memset(cache, 0, sizeof *cache);
     if (shape->bytes == 0) {
@@ -31,13 +39,14 @@ bool cache_open(struct cache *cache, const struct cache_shape *shape) {
     cache->set_mask = lines / shape->ways - 1;
     cache->ways = shape->ways;
     cache->policy = shape->policy;
-    cache->random = 0x2545f491u;
-    cache->tag = calloc(lines, sizeof *cache->tag);
+    cache->lines = lines;
+    cache->tag = calloc(lines + 1, sizeof *cache->tag);
     cache->next = calloc(lines / shape->ways, sizeof *cache->next);
     if (cache->tag == NULL || cache->next == NULL) {
         cache_close(cache);
         return false;
     }
+    cache->random = CACHE_SEED;
     return true;
 }
 
@@ -53,14 +62,17 @@ void cache_clear(struct cache *cache) {
     }
 }
 
+static uint32_t xorshift(uint32_t x) {
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return x;
+}
+
 static uint32_t victim(struct cache *cache, uint32_t set) {
     if (cache->policy == TLB_RANDOM) {
-        uint32_t x = cache->random;
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        cache->random = x;
-        return (uint32_t)((uint64_t)x * cache->ways >> 32);
+        cache->random = xorshift(cache->random);
+        return (uint32_t)((uint64_t)cache->random * cache->ways >> 32);
     }
     uint32_t way = cache->next[set];
     cache->next[set] = way + 1 == cache->ways ? 0 : way + 1;
@@ -112,8 +124,49 @@ unsigned caches_access_from(struct caches *caches, uint64_t pa, unsigned level) 
     return level <= 1 && cache_access(&caches->l2, pa) ? 1 : 2;
 }
 
-unsigned caches_access_other(struct caches *caches, uint64_t pa) {
+/* What victim() and storing the tag do under random replacement, but nothing if `spared`. No
+ * branch: where many accesses miss nobody can foresee which. */
+static inline void replace_unless(bool spared, struct cache *cache, uint32_t set_at, uint32_t ways,
+                                  uint32_t tag) {
+    uint32_t before = cache->random, after = xorshift(before), spare = 0u - (uint32_t)spared;
+    uint32_t at = set_at + (uint32_t)((uint64_t)after * ways >> 32);
+    cache->tag[at ^ ((at ^ cache->lines) & spare)] = tag;
+    cache->random = after ^ ((after ^ before) & spare);
+}
+
+/* Both caches at once, where there is no more to do than caches->quick says and no way is empty in
+ * the sets. Looking into the L2 although the L1 may have the line changes nothing. */
+static inline bool access_quick(struct caches *caches, uint32_t line, unsigned *level) {
+    struct cache *l1 = &caches->l1, *l2 = &caches->l2;
+    uint32_t ways1 = CACHE_QUICK_WAYS, ways2 = l2->ways, tag = line + 1;
+    uint32_t at1 = (line & l1->set_mask) * ways1, at2 = (line & l2->set_mask) * ways2;
+    if (l1->tag[at1 + ways1 - 1] == 0) {
+        return false;
+    }
+    bool in_l1 = cache_scan(l1->tag + at1, ways1, tag);
+    bool in_either = in_l1 | cache_scan_usual(l2->tag + at2, ways2, 8, tag);
+    if (l2->tag[at2 + ways2 - 1] != 0) {
+        replace_unless(in_either, l2, at2, ways2, tag);
+    } else if (!in_either) {
+        return false;
+    }
+    replace_unless(in_l1, l1, at1, ways1, tag);
+    *level = 2u - in_l1 - in_either;
+    return true;
+}
+
+static __attribute__((noinline)) unsigned access_slow(struct caches *caches, uint64_t pa) {
     unsigned level = caches_access_from(caches, pa, 0);
-    caches->latest = caches->l1.tag != NULL ? (uint32_t)(pa >> caches->l1.line_log2) + 1 : 0;
+    caches->latest = caches->l1.tag != NULL ? cache_line_of(&caches->l1, pa) + 1 : 0;
     return level;
+}
+
+unsigned caches_access_other(struct caches *caches, uint64_t pa) {
+    uint32_t line = cache_line_of(&caches->l1, pa);
+    unsigned level;
+    if (caches->quick && access_quick(caches, line, &level)) {
+        caches->latest = line + 1;
+        return level;
+    }
+    return access_slow(caches, pa);
 }

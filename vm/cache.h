@@ -11,6 +11,9 @@
 #include "tlb.h"
 
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 struct cache_shape {
     uint32_t bytes; /* 0: there is none, every access misses */
@@ -19,13 +22,19 @@ struct cache_shape {
     enum tlb_policy policy;
 };
 
+enum { CACHE_SEED = 0x2545f491 };
+
 struct cache {
     uint32_t line_log2, set_mask, ways;
     enum tlb_policy policy;
-    uint32_t random;
-    uint32_t *tag;  /* [set][way], line number + 1; 0: empty. LRU keeps the latest in way 0 */
-    uint32_t *next; /* per set: victim of round-robin */
+    uint32_t lines;
+    uint32_t *tag;   /* [set][way], line number + 1; 0: empty. LRU keeps the latest in way 0.
+                        tag[lines] is in no set: what is not to be stored goes there */
+    uint32_t *next;  /* per set: victim of round-robin */
+    uint32_t random; /* xorshift, so runs repeat */
 };
+
+enum { CACHE_QUICK_WAYS = 4 }; /* of the L1 of all cores but one */
 
 /* Empty cache. False iff memory is out or the shape makes no sense. */
 bool cache_open(struct cache *cache, const struct cache_shape *shape);
@@ -44,13 +53,27 @@ static inline bool cache_scan(const uint32_t *way, uint32_t ways, uint32_t tag) 
     for (; i + 4 <= ways; i += 4) {
         equal |= (four_tags)(*(const four_tags *)(const void *)(way + i) == wanted);
     }
+#if defined(__SSE2__)
+    bool found = _mm_movemask_epi8((__m128i)equal) != 0;
+#else
     uint64_t halves[2];
     memcpy(halves, &equal, sizeof halves);
     bool found = (halves[0] | halves[1]) != 0;
+#endif
     for (; i < ways; i++) {
         found |= way[i] == tag;
     }
     return found;
+}
+
+/* The same, unrolled for the usual number. */
+static inline bool cache_scan_usual(const uint32_t *way, uint32_t ways, uint32_t usual,
+                                    uint32_t tag) {
+    return ways == usual ? cache_scan(way, usual, tag) : cache_scan(way, ways, tag);
+}
+
+static inline uint32_t *cache_set(const struct cache *cache, uint32_t line) {
+    return cache->tag + (size_t)(line & cache->set_mask) * cache->ways;
 }
 
 /* Whether an access to the line of `pa` would hit and change nothing: never under LRU. */
@@ -58,9 +81,8 @@ static inline bool cache_holds(const struct cache *cache, uint64_t pa) {
     if (cache->policy == TLB_LRU || cache->tag == NULL) {
         return false;
     }
-    uint32_t line = cache_line_of(cache, pa), set = line & cache->set_mask, ways = cache->ways;
-    return ways == 4 ? cache_scan(cache->tag + (size_t)set * 4, 4, line + 1)
-                     : cache_scan(cache->tag + (size_t)set * ways, ways, line + 1);
+    uint32_t line = cache_line_of(cache, pa);
+    return cache_scan_usual(cache_set(cache, line), cache->ways, CACHE_QUICK_WAYS, line + 1);
 }
 
 /* True iff the line of `pa` was there; it is afterwards. O(ways). */
@@ -68,10 +90,14 @@ bool cache_access(struct cache *cache, uint64_t pa);
 
 struct caches {
     struct cache l1, l2;
+    bool quick; /* there are both, with random replacement and lines of one size, four ways above */
     uint32_t latest; /* number + 1 of the line of the latest data access, if nothing came since */
 };
 
-/* The same, beginning at `level` (0: L1, 1: L2, 2: RAM, touching neither). */
+/* Both empty. False as cache_open(); close both in any case. */
+bool caches_open(struct caches *caches, const struct cache_shape *l1, const struct cache_shape *l2);
+
+/* As cache_access(), beginning at `level` (0: L1, 1: L2, 2: RAM, touching neither). */
 unsigned caches_access_from(struct caches *caches, uint64_t pa, unsigned level);
 
 /* Data access: 0, 1 or 2 for served by L1, L2 or RAM. The line used last is there, whatever the

@@ -91,14 +91,15 @@ START_TEST(caches_equal_lists) {
     struct cache_shape shape[2];
     struct caches caches = {0};
     for (int level = 0; level < 2; level++) {
-        uint32_t w = ways[random_below(&random, 6)];
-        shape[level] =
-            (struct cache_shape){SETS * w * 32, w, 32, (enum tlb_policy)random_below(&random, 3)};
+        bool usual = _i % 2 != 0; /* what the quick way is made for */
+        uint32_t w = usual && level == 0 ? 4 : ways[random_below(&random, 6)];
+        enum tlb_policy policy = usual ? TLB_RANDOM : (enum tlb_policy)random_below(&random, 3);
+        shape[level] = (struct cache_shape){SETS * w * 32, w, 32, policy};
     }
-    ck_assert(cache_open(&caches.l1, &shape[0]) && cache_open(&caches.l2, &shape[1]));
+    ck_assert(caches_open(&caches, &shape[0], &shape[1]));
     static struct list_set list[2][SETS];
     memset(list, 0, sizeof list);
-    uint32_t dice[2] = {caches.l1.random, caches.l2.random};
+    uint32_t dice[2] = {CACHE_SEED, CACHE_SEED};
     for (uint32_t now = 1; now <= 50000; now++) {
         uint32_t line = random_below(&random, 1 + random_below(&random, LINES));
         unsigned from = random_below(&random, 8), want = 2;
@@ -140,7 +141,7 @@ END_TEST
 START_TEST(levels_in_order) {
     struct caches caches;
     struct cache_shape l1 = {256, 2, 64, TLB_LRU}, l2 = {1024, 2, 64, TLB_LRU};
-    ck_assert(cache_open(&caches.l1, &l1) && cache_open(&caches.l2, &l2));
+    ck_assert(caches_open(&caches, &l1, &l2));
     ck_assert_uint_eq(caches_access(&caches, 0), 2);
     ck_assert_uint_eq(caches_access(&caches, 0), 0);
     ck_assert_uint_eq(caches_access(&caches, 128), 2);

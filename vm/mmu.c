@@ -30,7 +30,7 @@ static bool open_caches(struct mmu *mmu) {
                              line, (enum tlb_policy)core_value(core, CORE_l1_policy)};
     struct cache_shape l2 = {core_value(core, CORE_l2_kib) * 1024, core_value(core, CORE_l2_ways),
                              line, (enum tlb_policy)core_value(core, CORE_l2_policy)};
-    return cache_open(&mmu->caches.l1, &l1) && cache_open(&mmu->caches.l2, &l2);
+    return caches_open(&mmu->caches, &l1, &l2);
 }
 
 static bool open_tlbs(struct mmu *mmu) {

@@ -159,11 +159,11 @@ static inline enum vm_fault translate(struct mmu *mmu, uint32_t va, enum vm_kind
 }
 
 /* A data access of the program, by physical address, through the cache model. */
-static void data_access(struct mmu *mmu, uint64_t pa, bool cacheable) {
+static inline void data_access(struct mmu *mmu, uint64_t pa, bool cacheable) {
     mmu->counters.data_at[cacheable ? caches_access(&mmu->caches, pa) : MMU_AT_RAM]++;
 }
 
-static void data_access_at(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+static inline void data_access_at(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
     uint32_t frame = mmu->frame[kind][va >> VM_PAGE_LOG];
     data_access(mmu, (uint64_t)(frame & ~MICRO_CACHEABLE) << VM_PAGE_LOG | (va & (VM_PAGE - 1)),
                 frame & MICRO_CACHEABLE);
