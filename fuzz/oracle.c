@@ -93,13 +93,11 @@ bool oracle_contents_hold(struct oracle *oracle, uint32_t slot, size_t from, siz
     if (at == to) {
         return true;
     }
-    uint32_t below = shadow_around(shadow, block->start - 1).below;
-    uint32_t above = shadow_around(shadow, block->start).above;
     return oracle_fail(oracle, rule,
                        "byte %zu of %s is 0x%02X, expected 0x%02X; before it %s, behind %s", at,
                        oracle_block_text(oracle, slot).text, content_found(payload, at),
-                       content_byte(&content, at), oracle_block_text(oracle, below).text,
-                       oracle_block_text(oracle, above).text);
+                       content_byte(&content, at), oracle_block_text(oracle, block->below).text,
+                       oracle_block_text(oracle, block->above).text);
 }
 
 /* The edges of the blocks around the one at hand that face it. */
@@ -285,11 +283,8 @@ enum { OVERCOPY_BYTES = 8 };
 static bool copied_judge(struct oracle *oracle, const struct shadow_block *old,
                          const struct shadow_block *block) {
     const struct shadow *shadow = oracle_shadow(oracle);
-    if (block->start == old->start) {
-        return true;
-    }
-    uint32_t above = shadow_around(shadow, old->start).above;
-    if (above == SHADOW_NONE) {
+    uint32_t above = old->above;
+    if (above == SHADOW_NONE || block->start == old->start) {
         return true;
     }
     const struct shadow_block *neighbour = &shadow->blocks[above];
@@ -350,13 +345,14 @@ static bool payload_judge(struct oracle *oracle, const struct replay_event *even
         return oracle_fail(oracle, ORACLE_GRANTED, "largest() was %zu", oracle->largest_before);
     }
     struct shadow_pair around = shadow_around(shadow, block.start);
-    if (!block_judge(oracle, &block, around) || (old.live && (!prefix_judge(oracle, &old, &block) ||
-                                                      !copied_judge(oracle, &old, &block)))) {
+    if (!block_judge(oracle, &block, around) ||
+        (old.live &&
+         (!prefix_judge(oracle, &old, &block) || !copied_judge(oracle, &old, &block)))) {
         return false;
     }
     freed_forget(oracle, &block);
     shadow->blocks[slot] = block;
-    shadow_insert(shadow, slot);
+    shadow_insert(shadow, slot, around);
     if (!edges_hold(oracle, around)) {
         return false;
     }
@@ -375,7 +371,7 @@ static bool free_judge(struct oracle *oracle, const struct replay_event *event) 
     }
     shadow_remove(shadow, slot);
     freed_remember(oracle, block);
-    return edges_hold(oracle, shadow_around(shadow, block->start));
+    return edges_hold(oracle, (struct shadow_pair){block->below, block->above});
 }
 
 static bool period_ends(uint64_t ops, uint32_t period) {

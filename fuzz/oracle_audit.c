@@ -13,6 +13,7 @@
 /* What one walk found so far. */
 struct audit {
     struct oracle *oracle;
+    uint32_t next;    /* slot of the live block that comes next */
     uint32_t range;   /* index of the range under way */
     uintptr_t cursor; /* where the next piece has to start */
     struct alloc_stats sums;
@@ -46,13 +47,17 @@ static bool live_judge(struct audit *audit, const struct alloc_piece *piece) {
     struct oracle *oracle = audit->oracle;
     const struct shadow *shadow = oracle_shadow(oracle);
     uintptr_t payload = (uintptr_t)piece->payload;
-    uint32_t slot = shadow_overlap(shadow, payload, 1);
+    uint32_t slot = audit->next;
+    if (slot == SHADOW_NONE || shadow->blocks[slot].start != payload) {
+        slot = shadow_overlap(shadow, payload, 1);
+    }
     if (slot == SHADOW_NONE || shadow->blocks[slot].start != payload) {
         return oracle_fail(oracle, ORACLE_WALK,
                            "shows a live block at %lld (%zu B) that is not live",
                            oracle_offset(oracle, payload), piece->usable);
     }
     const struct shadow_block *block = &shadow->blocks[slot];
+    audit->next = block->above;
     size_t lead = payload - (uintptr_t)piece->start;
     bool inside = payload >= (uintptr_t)piece->start && lead <= piece->bytes &&
                   block->usable_bytes <= piece->bytes - lead;
@@ -125,6 +130,7 @@ static bool walk_judge(struct oracle *oracle, struct audit *audit) {
     const struct shadow *shadow = oracle_shadow(oracle);
     oracle->meta.bytes = 0;
     oracle->wilderness.bytes = 0;
+    audit->next = shadow->lowest;
     audit->cursor = oracle->ranges[0].start;
     oracle->config.ops->walk(oracle->config.heap, piece_judge, audit);
     if (oracle->rule != ORACLE_NONE) {
@@ -192,10 +198,9 @@ static bool largest_judge(struct oracle *oracle, const struct audit *audit) {
 
 static bool live_contents_judge(struct oracle *oracle) {
     const struct shadow *shadow = oracle_shadow(oracle);
-    for (uint32_t slot = 0; slot < shadow->slot_count; slot++) {
-        const struct shadow_block *block = &shadow->blocks[slot];
-        if (block->live &&
-            !oracle_contents_hold(oracle, slot, 0, block->usable_bytes, ORACLE_CONTENT)) {
+    for (uint32_t slot = shadow->lowest; slot != SHADOW_NONE; slot = shadow->blocks[slot].above) {
+        size_t bytes = shadow->blocks[slot].usable_bytes;
+        if (!oracle_contents_hold(oracle, slot, 0, bytes, ORACLE_CONTENT)) {
             return false;
         }
     }

@@ -258,6 +258,13 @@ START_TEST(shadow_agrees_with_a_plain_array) {
                 above = block->start > start && block->start < above ? block->start : above;
             }
         }
+        uint32_t order = shadow->lowest, seen = 0;
+        for (uintptr_t last = 0; order != SHADOW_NONE; order = shadow->blocks[order].above) {
+            ck_assert(shadow->blocks[order].live && shadow->blocks[order].start > last);
+            last = shadow->blocks[order].start;
+            seen++;
+        }
+        ck_assert_uint_eq(seen, shadow->live_count);
         uint32_t found = shadow_overlap(shadow, start, bytes);
         ck_assert_int_eq(found != SHADOW_NONE, overlap);
         struct shadow_pair around = shadow_around(shadow, start);
@@ -271,7 +278,7 @@ START_TEST(shadow_agrees_with_a_plain_array) {
             shadow_remove(shadow, slot);
         } else if (!overlap) {
             shadow->blocks[slot] = (struct shadow_block){.start = start, .usable_bytes = bytes};
-            shadow_insert(shadow, slot);
+            shadow_insert(shadow, slot, around);
         }
     }
     free(shadow);

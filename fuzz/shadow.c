@@ -12,6 +12,7 @@ size_t shadow_bytes(uint32_t slot_count) {
 void shadow_init(struct shadow *shadow, uint32_t slot_count) {
     memset(shadow, 0, shadow_bytes(slot_count));
     shadow->root = SHADOW_NONE;
+    shadow->lowest = SHADOW_NONE;
     shadow->slot_count = slot_count;
 }
 
@@ -67,9 +68,8 @@ uint32_t shadow_pair_overlap(const struct shadow *shadow, struct shadow_pair aro
         start - blocks[around.below].start < blocks[around.below].usable_bytes) {
         return around.below;
     }
-    return around.above != SHADOW_NONE && blocks[around.above].start - start < bytes
-               ? around.above
-               : SHADOW_NONE;
+    return around.above != SHADOW_NONE && blocks[around.above].start - start < bytes ? around.above
+                                                                                     : SHADOW_NONE;
 }
 
 /* Parts the tree under *from by address: what starts below `start` is hung on *low, the rest on
@@ -92,7 +92,16 @@ static void tree_split(struct shadow *shadow, uint32_t from, uintptr_t start, ui
     *high = SHADOW_NONE;
 }
 
-void shadow_insert(struct shadow *shadow, uint32_t slot) {
+/* Where the slot's neighbours lead to in address order: from the one below upwards, and back. */
+static void neighbours_link(struct shadow *shadow, struct shadow_pair around, uint32_t above,
+                            uint32_t below) {
+    *(around.below != SHADOW_NONE ? &shadow->blocks[around.below].above : &shadow->lowest) = above;
+    if (around.above != SHADOW_NONE) {
+        shadow->blocks[around.above].below = below;
+    }
+}
+
+void shadow_insert(struct shadow *shadow, uint32_t slot, struct shadow_pair around) {
     assert(slot < shadow->slot_count);
     struct shadow_block *block = &shadow->blocks[slot];
     assert(!block->live);
@@ -104,6 +113,9 @@ void shadow_insert(struct shadow *shadow, uint32_t slot) {
     uint32_t below = *link;
     *link = slot;
     tree_split(shadow, below, block->start, &block->left, &block->right);
+    block->below = around.below;
+    block->above = around.above;
+    neighbours_link(shadow, around, slot, slot);
     block->live = true;
     shadow->live_count++;
 }
@@ -133,6 +145,8 @@ void shadow_remove(struct shadow *shadow, uint32_t slot) {
         }
     }
     *link = low != SHADOW_NONE ? low : high;
+    neighbours_link(shadow, (struct shadow_pair){block->below, block->above}, block->above,
+                    block->below);
     block->live = false;
     shadow->live_count--;
 }

@@ -18,15 +18,17 @@
 struct shadow_block {
     uintptr_t start;
     size_t request_bytes;
-    size_t usable_bytes; /* the interval that belongs to the block: [start, start + usable) */
-    size_t align;        /* what its address must be a multiple of */
-    uint64_t born_op;    /* number of the op that last filled it; its contents' tag */
-    uint32_t left, right;
+    size_t usable_bytes;   /* the interval that belongs to the block: [start, start + usable) */
+    size_t align;          /* what its address must be a multiple of */
+    uint64_t born_op;      /* number of the op that last filled it; its contents' tag */
+    uint32_t left, right;  /* in the treap */
+    uint32_t below, above; /* of live blocks: slots of their neighbours in address order */
     bool live;
 };
 
 struct shadow {
     uint32_t root;
+    uint32_t lowest; /* slot of the first live block in address order */
     uint32_t slot_count;
     uint32_t live_count;
     struct shadow_block blocks[];
@@ -54,10 +56,11 @@ struct shadow_pair shadow_around(const struct shadow *shadow, uintptr_t address)
 uint32_t shadow_pair_overlap(const struct shadow *shadow, struct shadow_pair around,
                              uintptr_t start, size_t bytes);
 
-/* Enters the block that stands in blocks[slot] but for its links; it must overlap no other. */
-void shadow_insert(struct shadow *shadow, uint32_t slot);
+/* Enters the block that stands in blocks[slot] but for its links; it must overlap no other.
+ * `around`: what shadow_around() tells of its start. */
+void shadow_insert(struct shadow *shadow, uint32_t slot, struct shadow_pair around);
 
-/* Takes the live block of the slot out. */
+/* Takes the live block of the slot out; its `below` and `above` stay. */
 void shadow_remove(struct shadow *shadow, uint32_t slot);
 
 #endif

@@ -107,10 +107,11 @@ static void block_leave(struct shared_oracle *o, uint32_t slot) {
 static bool block_enter(struct shared_oracle *o, uint32_t slot, const struct shadow_block *block,
                         struct shadow_block *other) {
     (void)pthread_mutex_lock(&o->mutex);
-    uint32_t overlapped = shadow_overlap(o->shadow, block->start, block->usable_bytes);
+    struct shadow_pair around = shadow_around(o->shadow, block->start);
+    uint32_t overlapped = shadow_pair_overlap(o->shadow, around, block->start, block->usable_bytes);
     if (overlapped == SHADOW_NONE) {
         o->shadow->blocks[slot] = *block;
-        shadow_insert(o->shadow, slot);
+        shadow_insert(o->shadow, slot, around);
     } else {
         *other = o->shadow->blocks[overlapped];
     }
