@@ -230,7 +230,7 @@ fuzz-speed: all $(foreach flavour,libfuzzer libfuzzer-client libfuzzer-address,b
 	$(B)/fuzz_speed
 	for flavour in libfuzzer libfuzzer-client libfuzzer-address; do \
 	    rm -rf build/fuzz/speed && mkdir -p build/fuzz/speed; \
-	    HEAPRIG_COUNT=1 build/fuzz/$$flavour/tlsf -runs=100000 -max_len=28 -seed=1 build/fuzz/speed corpus/seeds/program 2>/dev/null | \
+	    HEAPRIG_COUNT=1 build/fuzz/$$flavour/tlsf -runs=100000 -max_len=20 -seed=1 build/fuzz/speed corpus/seeds/program 2>/dev/null | \
 	        awk -v name=$$flavour '/^heaprig: / { printf "%-20s%8.0f runs/s %6.2f Mops/s %6.1f ops/run\n", name "/tlsf", $$2 / $$6, $$4 / $$6 / 1e6, $$4 / $$2 }'; done
 
 ## make soak         OPS=1e9 [SEED=0x...]: random programs on every own allocator, the oracle on
