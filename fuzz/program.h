@@ -50,9 +50,9 @@ struct program_view {
     struct script_setup setup;
     const struct alloc_ops *ops; /* asked for largest() alone, and only by records that need it */
     struct alloc *heap;
-    uint64_t last_bytes;                /* the last request */
-    uint64_t full[PROGRAM_SLOTS / 64];  /* a bit each: the script's last op left a block there */
-    uint32_t bytes[PROGRAM_SLOTS]; /* request of the slot's last block, cut to 32 bits */
+    uint64_t last_bytes;               /* the last request */
+    uint64_t full[PROGRAM_SLOTS / 64]; /* a bit each: the script's last op left a block there */
+    uint32_t bytes[PROGRAM_SLOTS];     /* request of the slot's last block, cut to 32 bits */
     int64_t offset[PROGRAM_SLOTS]; /* of the slot's last payload, live or not; INT64_MIN: none */
     bool has_region;
 };

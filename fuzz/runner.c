@@ -187,8 +187,8 @@ const char *runner_script(struct runner *runner, const struct script *script) {
 /* ---- programs ---- */
 
 static void view_begin(struct runner *runner, const struct script_setup *setup) {
-    runner->view = (struct program_view){
-        .setup = *setup, .ops = runner->config.ops, .heap = runner->heap};
+    runner->view =
+        (struct program_view){.setup = *setup, .ops = runner->config.ops, .heap = runner->heap};
     for (size_t slot = 0; slot < PROGRAM_SLOTS; slot++) {
         runner->view.offset[slot] = INT64_MIN;
     }
