@@ -53,7 +53,8 @@ HEAP_HOT uint32_t parked_count(const struct runs *r) {
 /* The empty run, or 0. Once it is used again, `spare` is no more than a hint. */
 static inline uint32_t runs_spare(const struct runs *r) {
     uint32_t run = r->spare;
-    return run == 0 || run_bits(r, run) != RUN_EMPTY ? 0 : run;
+    uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
+    return run == 0 || run_bits(r, run) != run_empty(class) ? 0 : run;
 }
 
 HEAP_HOT bool block_is_parked(const struct heap *h, uint32_t b) {

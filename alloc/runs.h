@@ -23,6 +23,9 @@
  * all 16-aligned, gets that from plain requests (bench/malloc_pool.h), for one more slot where k
  * is 3.
  *
+ * Wide runs, of classes 33 to 44, have 16 slots of 320 to 1024 bytes in steps of 64 and are as long
+ * as runs of the classes 10 to 32. Slots are coarse there, and a 16th is header.
+ *
  * Runs that have a free slot are in a list by class. Only the head of a list may be full: a run
  * that fills up stays until the next request finds it so, and a block that comes and goes costs no
  * list work. A run that is not in its list, for being full, enters it at the first free.
@@ -35,8 +38,14 @@
  * multiplication whether it is a slot's, a bit whether the slot is live. (Lemire, Kaser, Kurz:
  * Faster remainder by direct computation, 2019.)
  *
- * Before this file is included: RUNS_CLASS_MAX, RUNS_POOL_SHARE, RUNS_LIVE_ROOMY, RUNS_LIVE_TIGHT,
- * RUNS_PARKED, and RUNS_INDEX (the index of the heap, a struct heap_index_ops).
+ * Before this file is included, a pool is roomy while its wilderness has as many 16ths of it:
+ *   RUNS_CLASS_MAX   largest class that is not wide
+ *   RUNS_POOL_SHARE  a run is at most this part of the pool
+ *   RUNS_WIDE_ROOMY  16ths from which wide runs may begin; 16: there are none
+ *   RUNS_ROOMY       16ths from which others may begin, once RUNS_LIVE_ROOMY blocks of the size are
+ *                    live; with fewer 16ths, once RUNS_LIVE_TIGHT are
+ *   RUNS_PARKED      see quick.h
+ *   RUNS_INDEX       the index of the heap, a struct heap_index_ops
  */
 #ifndef HEAPRIG_RUNS_H
 #define HEAPRIG_RUNS_H
@@ -52,10 +61,14 @@
 
 enum {
     RUNS_SLOTS = 64,
+    RUNS_SLOTS_WIDE = 16,
     RUNS_GRANULE_LOG2 = 9,
     RUNS_GRANULE = 1 << RUNS_GRANULE_LOG2, /* 64 slots of 8 bytes */
     RUNS_CLASS_MIN = 1,
-    RUNS_BYTES_MAX = 8 * RUNS_CLASS_MAX, /* largest request served from a slot */
+    RUNS_HAS_WIDE = RUNS_WIDE_ROOMY < 16,
+    RUNS_CLASS_END = RUNS_HAS_WIDE ? 45 : RUNS_CLASS_MAX + 1,
+    RUNS_BYTES_MAX = 8 * RUNS_CLASS_MAX, /* largest request served from a slot that is not wide */
+    RUNS_WIDE_MAX = 1024,                /* and from a wide one */
     RUNS_HEADER = 24 + RUNS_SHIFT,       /* from where slot 0 would be to the first possible one */
     RUN_BITS = 8,
     RUN_NEXT = 16,
@@ -67,6 +80,7 @@ enum {
 };
 
 _Static_assert(RUNS_CLASS_MAX <= 32, "a distance in the map fits above the class");
+_Static_assert(!RUNS_HAS_WIDE || RUNS_CLASS_MAX == 32, "wide classes begin at 33");
 
 /* Lies right below the heap's control structure; the map lies right below it and counts downwards:
  * entry g is the g-th uint16_t before it: the class of the run that covers the granule + the
@@ -76,13 +90,13 @@ struct runs {
     uint32_t map_bytes; /* below this structure */
     uint32_t seal;
     uint32_t reach;      /* bytes from here to the end of the heap */
-    uint32_t slot_max;   /* largest request that this pool serves from a slot */
+    uint32_t run_max;    /* granules of the longest run that this pool may have */
     uint32_t spare;      /* the run that may be empty; 0: none is */
     uint32_t blocks;     /* live blocks of the pool's heap, runs included and parked ones not */
     uint32_t parked_sum; /* see quick.h */
-    uint32_t parked[RUNS_PARKED_MAX];  /* see quick.h */
-    uint32_t head[RUNS_CLASS_MAX + 1]; /* first run of each class, RUN_NONE: there is none */
-    uint32_t live[RUNS_COUNTED];       /* live blocks of the pool's heap by size / 8 */
+    uint32_t parked[RUNS_PARKED_MAX]; /* see quick.h */
+    uint32_t head[RUNS_CLASS_END];    /* first run of each class, RUN_NONE: there is none */
+    uint32_t live[RUNS_COUNTED];      /* live blocks of the pool's heap by size / 8 */
     uint64_t none __attribute__((aligned(8))); /* the bits of RUN_NONE: 0 */
 };
 
@@ -90,14 +104,32 @@ struct runs {
 
 _Static_assert(sizeof(struct runs) % 8 == 0, "payloads stay aligned");
 
-/* 2^32 / (8 * class), rounded up. A distance below 64 slots times this has the slot in its upper
- * word; the lower word is below this just when nothing remains. */
+/* Inverse: 2^32 / bytes of a slot, rounded up. A distance below 64 slots times this has the slot in
+ * its upper word; the lower word is below this just when nothing remains. Empty: the bits of an
+ * empty run. */
 #define RUNS_INVERSE_1(k) ((1u << 29) + (k)-1) / (k)
-#define RUNS_INVERSE_4(k)                                                                          \
-    RUNS_INVERSE_1(k), RUNS_INVERSE_1((k) + 1), RUNS_INVERSE_1((k) + 2), RUNS_INVERSE_1((k) + 3)
+#define RUNS_INVERSE_4(k, step)                                                                    \
+    RUNS_INVERSE_1(k), RUNS_INVERSE_1((k) + (step)), RUNS_INVERSE_1((k) + 2 * (step)),             \
+        RUNS_INVERSE_1((k) + 3 * (step))
 #define RUNS_INVERSE_16(k)                                                                         \
-    RUNS_INVERSE_4(k), RUNS_INVERSE_4((k) + 4), RUNS_INVERSE_4((k) + 8), RUNS_INVERSE_4((k) + 12)
-static const uint32_t runs_inverse[33] = {0, RUNS_INVERSE_16(1u), RUNS_INVERSE_16(17u)};
+    RUNS_INVERSE_4(k, 1), RUNS_INVERSE_4((k) + 4, 1), RUNS_INVERSE_4((k) + 8, 1),                  \
+        RUNS_INVERSE_4((k) + 12, 1)
+#define RUN_EMPTY      UINT64_MAX
+#define RUN_EMPTY_WIDE (UINT64_MAX >> (64 - RUNS_SLOTS_WIDE))
+#define RUNS_4(x)      x, x, x, x
+#define RUNS_16(x)     RUNS_4(x), RUNS_4(x), RUNS_4(x), RUNS_4(x)
+static const struct {
+#if RUNS_WIDE_ROOMY < 16
+    uint64_t empty[45];
+    uint32_t inverse[45];
+} run_classes = {{0, RUNS_16(RUN_EMPTY), RUNS_16(RUN_EMPTY), RUNS_4(RUN_EMPTY_WIDE),
+                  RUNS_4(RUN_EMPTY_WIDE), RUNS_4(RUN_EMPTY_WIDE)},
+                 {0, RUNS_INVERSE_16(1u), RUNS_INVERSE_16(17u), RUNS_INVERSE_4(40u, 8),
+                  RUNS_INVERSE_4(72u, 8), RUNS_INVERSE_4(104u, 8)}};
+#else
+    uint32_t inverse[33];
+} run_classes = {{0, RUNS_INVERSE_16(1u), RUNS_INVERSE_16(17u)}};
+#endif
 
 /* A word of 64 bits anywhere in the pool. */
 struct runs_bits {
@@ -149,7 +181,33 @@ HEAP_HOT uint32_t run_header_bits(uint32_t class) {
     return class == 1 ? RUNS_HEADER_BITS : 3;
 }
 
-#define RUN_EMPTY UINT64_MAX
+HEAP_HOT bool class_is_wide(uint32_t class) {
+    return RUNS_HAS_WIDE && class > RUNS_CLASS_MAX;
+}
+
+/* Bytes of a slot. */
+HEAP_HOT uint32_t class_bytes(uint32_t class) {
+    return class_is_wide(class) ? 64 * (class - 28) : 8 * class;
+}
+
+HEAP_HOT uint32_t class_slots(uint32_t class) {
+    return class_is_wide(class) ? RUNS_SLOTS_WIDE : RUNS_SLOTS;
+}
+
+/* Of a run. */
+HEAP_HOT uint32_t class_granules(uint32_t class) {
+    return class_is_wide(class) ? 2 * (class - 28) : class;
+}
+
+/* The bits of an empty run. */
+HEAP_HOT uint64_t run_empty(uint32_t class) {
+#if RUNS_WIDE_ROOMY < 16
+    return run_classes.empty[class];
+#else
+    (void)class;
+    return RUN_EMPTY;
+#endif
+}
 
 /* The bits of the free slots. */
 HEAP_HOT uint64_t run_slots(const struct runs *r, uint32_t run, uint32_t class) {
@@ -171,11 +229,16 @@ HEAP_HOT size_t class_of_request(size_t request) {
     return (request - 1) / 8 + 1;
 }
 
-/* Takes a slot of a run that has one; `bits` are the run's. */
-HEAP_HOT void *slot_take(struct runs *r, uint32_t run, size_t class, uint64_t bits) {
+/* The class of a request of RUNS_BYTES_MAX + 1 to RUNS_WIDE_MAX. */
+HEAP_HOT size_t class_of_wide(size_t request) {
+    return (request - 1) / 64 + 29;
+}
+
+/* Takes a slot of a run that has one; `bits` are the run's, `slot_bytes` its class's. */
+HEAP_HOT void *slot_take(struct runs *r, uint32_t run, size_t slot_bytes, uint64_t bits) {
     size_t index = bits_highest(bits);
     run_word(r, run)->value = bits & ~(UINT64_C(1) << index);
-    return (unsigned char *)r + run - RUNS_SHIFT + 8 * (class * index);
+    return (unsigned char *)r + run - RUNS_SHIFT + slot_bytes * index;
 }
 
 /* Where an address lies that the map says is in a run. */
@@ -204,10 +267,12 @@ HEAP_HOT bool slot_find(const struct heap *h, const void *p, struct slot *slot) 
     }
     slot->class = entry % RUNS_GRANULE;
     uint32_t distance = (uint32_t)offset % RUNS_GRANULE | (entry & ~(RUNS_GRANULE - 1u));
-    uint32_t inverse = runs_inverse[slot->class];
+    uint32_t inverse = run_classes.inverse[slot->class];
     uint64_t quotient = (uint64_t)(distance + RUNS_SHIFT) * inverse;
     slot->index = (size_t)(quotient >> 32);
-    slot->index = RUNS_SHIFT != 0 ? slot->index & 63 : slot->index; /* 64: behind the last */
+    if (RUNS_SHIFT != 0) { /* behind the last is the header again, never live */
+        slot->index &= class_slots(slot->class) - 1;
+    }
     slot->word = (struct runs_bits *)((uintptr_t)p - distance + RUN_BITS);
     slot->bits = slot->word->value;
     slot->is_live = (uint32_t)quotient < inverse && (slot->bits >> slot->index & 1) == 0;
@@ -332,19 +397,19 @@ struct runs_entries {
 
 /* Makes the entries of the run's granules `first` and, for each further granule, `step` more; four
  * at once. */
-static inline void run_map(struct runs *r, uint32_t run, uint32_t class, uint32_t first,
+static inline void run_map(struct runs *r, uint32_t run, uint32_t granules, uint32_t first,
                            uint32_t step) {
     uint16_t *entry = runs_entry(r, run / RUNS_GRANULE);
     const uint64_t each = UINT64_C(0x0001000100010001);
     uint64_t four = first * each + step * RUNS_ENTRIES_COUNT;
-    if (class < 4) {
-        for (; class > 0; class --, entry--, first += step) {
+    if (granules < 4) {
+        for (; granules > 0; granules--, entry--, first += step) {
             *entry = (uint16_t)first;
         }
         return;
     }
-    uint16_t *last = entry - (class - 1); /* of the last four, which may be written twice */
-    ((struct runs_entries *)last)->value = four + (class - 4) * step * each;
+    uint16_t *last = entry - (granules - 1); /* of the last four, which may be written twice */
+    ((struct runs_entries *)last)->value = four + (granules - 4) * step * each;
     for (; entry - 3 > last; entry -= 4, four += 4 * step * each) {
         ((struct runs_entries *)(entry - 3))->value = four;
     }
@@ -353,13 +418,13 @@ static inline void run_map(struct runs *r, uint32_t run, uint32_t class, uint32_
 /* Starts a run at the head of its class, which has no run with a free slot; RUN_NONE when the heap
  * has no place for it. */
 static inline uint32_t run_start(struct runs *r, uint32_t class) {
-    uint32_t b = run_place(runs_heap(r), class * RUNS_GRANULE);
+    uint32_t b = run_place(runs_heap(r), class_granules(class) * RUNS_GRANULE);
     if (b == 0) {
         return RUN_NONE;
     }
     uint32_t run = block_run(b);
-    run_word(r, run)->value = RUN_EMPTY;
-    run_map(r, run, class, class, RUNS_GRANULE);
+    run_word(r, run)->value = run_empty(class);
+    run_map(r, run, class_granules(class), class, RUNS_GRANULE);
     run_link_first(r, class, run, 0);
     r->blocks++;
     return run;
@@ -391,10 +456,10 @@ static inline void words_scrub(unsigned char *word, size_t step) {
 /* Slots have no headers. What lies where one would have its own, at the end of the slot before or
  * among the links, must not read as that of a live block, should the slot be freed once more. */
 RUNS_RARE void run_scrub(struct runs *r, uint32_t run, uint32_t class) {
-    size_t step = 8 * class;
+    size_t step = class_bytes(class);
     unsigned char *slots = (unsigned char *)r + run - RUNS_SHIFT - 4;
     unsigned char *word = slots + (bits_highest(run_header_bits(class)) + 1) * step;
-    unsigned char *last = slots + (RUNS_SLOTS + 1 - RUNS_SCRUBBED) * step;
+    unsigned char *last = slots + (class_slots(class) + 1 - RUNS_SCRUBBED) * step;
     run_link_set(r, run, RUN_PREV, HEAP_FREE);
     words_scrub(last, step);
     for (; word < last; word += RUNS_SCRUBBED * step) {
@@ -405,9 +470,9 @@ RUNS_RARE void run_scrub(struct runs *r, uint32_t run, uint32_t class) {
 /* Makes an empty run, which is in no list, a block like any other. */
 static inline void run_forget(struct runs *r, uint32_t run) {
     uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
-    ALLOC_ASSERT(run_bits(r, run) == RUN_EMPTY);
+    ALLOC_ASSERT(run_bits(r, run) == run_empty(class));
     run_scrub(r, run, class);
-    run_map(r, run, class, 0, 0);
+    run_map(r, run, class_granules(class), 0, 0);
     r->blocks--;
 }
 

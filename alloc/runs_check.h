@@ -55,15 +55,16 @@ static inline bool run_visit(const struct runs_walk *walk, uint32_t run) {
     const struct runs *r = runs_of(walk->h);
     const unsigned char *slots = (const unsigned char *)r + run - RUNS_SHIFT;
     const unsigned char *header = (const unsigned char *)r + run + 4;
-    uint32_t slot_bytes = 8u * *runs_entry(r, run / RUNS_GRANULE);
-    uint32_t first = bits_highest(run_header_bits(slot_bytes / 8)) + 1;
+    uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
+    uint32_t slot_bytes = class_bytes(class);
+    uint32_t first = bits_highest(run_header_bits(class)) + 1;
     bool goes_on = runs_visit(walk, ALLOC_PIECE_META, header, first * slot_bytes - 4 - RUNS_SHIFT);
-    for (uint32_t i = first; goes_on && i < RUNS_SLOTS; i++) {
+    for (uint32_t i = first; goes_on && i < class_slots(class); i++) {
         bool is_free = (run_bits(r, run) >> i & 1) != 0;
         goes_on = runs_visit(walk, is_free ? ALLOC_PIECE_FREE : ALLOC_PIECE_LIVE,
                              slots + i * slot_bytes, slot_bytes);
     }
-    const unsigned char *rest = slots + RUNS_SLOTS * slot_bytes;
+    const unsigned char *rest = slots + class_slots(class) * slot_bytes;
     const unsigned char *end = header + block_size(heap_get(walk->h, run_block(run)));
     return goes_on && runs_visit(walk, ALLOC_PIECE_META, rest, (size_t)(end - rest));
 }
@@ -111,18 +112,19 @@ struct runs_sums {
     uint32_t blocks;
     uint32_t parked;
     uint32_t parked_sum;
-    uint32_t open[RUNS_CLASS_MAX + 1]; /* runs with a free slot */
+    uint32_t open[RUNS_CLASS_END]; /* runs with a free slot */
     uint32_t live[RUNS_COUNTED];
 };
 
 static inline const char *run_check(const struct heap *h, uint32_t run, struct runs_sums *sums) {
     const struct runs *r = runs_of(h);
     uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
-    if (class < RUNS_CLASS_MIN || class > RUNS_CLASS_MAX ||
-        block_size(heap_get(h, run_block(run))) - class * RUNS_GRANULE > 8) {
+    uint32_t granules = class_granules(class);
+    if (class < RUNS_CLASS_MIN || class >= RUNS_CLASS_END ||
+        block_size(heap_get(h, run_block(run))) - granules * RUNS_GRANULE > 8) {
         return "a run is not of the size of its class";
     }
-    for (uint32_t i = 0; i < class; i++) {
+    for (uint32_t i = 0; i < granules; i++) {
         if (*runs_entry(r, run / RUNS_GRANULE + i) != class + i * RUNS_GRANULE) {
             return "the map is wrong about a run";
         }
@@ -131,10 +133,13 @@ static inline const char *run_check(const struct heap *h, uint32_t run, struct r
     if ((~bits & run_header_bits(class)) != 0) {
         return "the header of a run counts as a live slot";
     }
-    if (bits == RUN_EMPTY && r->spare != run) {
+    if ((bits & ~run_empty(class)) != 0) {
+        return "a run has a slot too many";
+    }
+    if (bits == run_empty(class) && r->spare != run) {
         return "a run is empty and not the spare";
     }
-    sums->granules += class;
+    sums->granules += granules;
     sums->open[class] += run_slots(r, run, class) != 0;
     return NULL;
 }
@@ -210,7 +215,7 @@ static inline const char *runs_check(const struct heap *h) {
     if (broken == NULL && entries != sums.granules) {
         broken = "the map has runs that are none";
     }
-    for (uint32_t class = 0; class <= RUNS_CLASS_MAX && broken == NULL; class ++) {
+    for (uint32_t class = 0; class < RUNS_CLASS_END && broken == NULL; class ++) {
         broken = runs_check_list(h, class, sums.open[class]);
     }
     for (uint32_t i = 0; i < RUNS_COUNTED && broken == NULL; i++) {

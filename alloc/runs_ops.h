@@ -38,9 +38,8 @@ static inline struct alloc *runs_init(void *pool, size_t bytes, bool is_zeroed) 
     *r = (struct runs){.lead = (uint32_t)lead, .map_bytes = (uint32_t)map_bytes};
     r->seal = runs_seal(r);
     r->reach = (uint32_t)sizeof *r + h->end + 4;
-    uint32_t class_max = h->end / RUNS_POOL_SHARE / RUNS_GRANULE;
-    r->slot_max = 8 * (class_max < RUNS_CLASS_MAX ? class_max : RUNS_CLASS_MAX);
-    for (uint32_t class = 0; class <= RUNS_CLASS_MAX; class ++) {
+    r->run_max = h->end / RUNS_POOL_SHARE / RUNS_GRANULE;
+    for (uint32_t class = 0; class < RUNS_CLASS_END; class ++) {
         r->head[class] = RUN_NONE;
     }
     for (uint32_t granule = 0; !is_zeroed && granule < map_bytes / 2; granule++) {
@@ -62,9 +61,10 @@ static inline bool runs_add_region(struct heap *h, void *memory, size_t bytes) {
 /* ---- counting the blocks of the pool's heap ---- */
 
 HEAP_HOT void block_count(struct heap *h, uint32_t block_bytes, uint32_t change) {
-    runs_of(h)->blocks += change;
+    struct runs *r = runs_of(h);
+    r->blocks += change;
     if (block_bytes / 8 < RUNS_COUNTED) {
-        runs_of(h)->live[block_bytes / 8] += change;
+        r->live[block_bytes / 8] += change;
     }
 }
 
@@ -76,9 +76,13 @@ HEAP_HOT void *payload_count(struct heap *h, void *p) {
     return p;
 }
 
+/* Whether so many 16ths of the pool are wilderness. */
+static inline bool pool_is_roomy(const struct heap *h, uint32_t sixteenths) {
+    return h->end - h->top >= h->end / 16 * sixteenths;
+}
+
 static inline bool class_is_hot(const struct heap *h, uint32_t block_bytes) {
-    bool is_roomy = h->end - h->top >= h->end / 4;
-    uint32_t many = is_roomy ? RUNS_LIVE_ROOMY : RUNS_LIVE_TIGHT;
+    uint32_t many = pool_is_roomy(h, RUNS_ROOMY) ? RUNS_LIVE_ROOMY : RUNS_LIVE_TIGHT;
     return runs_of(h)->live[block_bytes / 8] >= many;
 }
 
@@ -92,7 +96,7 @@ static inline void *slot_borrow(struct runs *r, size_t request) {
     for (uint32_t class = (uint32_t)class_of_request(request); class <= RUNS_CLASS_MAX; class ++) {
         if (class_has_slot(r, class)) {
             uint32_t run = class_run(r, class);
-            return slot_take(r, run, class, run_bits(r, run));
+            return slot_take(r, run, class_bytes(class), run_bits(r, run));
         }
     }
     return NULL;
@@ -135,29 +139,55 @@ static __attribute__((noinline)) void *block_alloc(struct heap *h, size_t reques
     return p != NULL ? payload_count(h, p) : runs_rescue(h, request, ALLOC_ALIGN);
 }
 
-/* A small request that the head of its class cannot serve. */
-static __attribute__((noinline)) void *small_alloc(struct heap *h, size_t request) {
+/* Wide slots are handed out only while the wilderness could serve the request as well: so they are
+ * never the last memory there is, and largest() need not know them. */
+HEAP_HOT bool wide_may_serve(const struct heap *h) {
+    return h->end - h->top >= RUNS_WIDE_MAX + 8;
+}
+
+/* Whether a run of the class may begin. */
+static inline bool class_is_wanted(const struct heap *h, uint32_t class, size_t request) {
+    return class_is_wide(class) ? pool_is_roomy(h, RUNS_WIDE_ROOMY)
+                                : class_is_hot(h, request_block_bytes((uint32_t)request));
+}
+
+/* A request that the head of its class cannot serve. */
+static __attribute__((noinline)) void *class_alloc(struct heap *h, size_t request, uint32_t class) {
     struct runs *r = runs_of(h);
-    if (request > r->slot_max) {
+    if (class_granules(class) > r->run_max) {
         return block_alloc(h, request);
     }
-    uint32_t class = (uint32_t)class_of_request(request);
     uint32_t run = class_run(r, class);
-    if (run == RUN_NONE && class_is_hot(h, request_block_bytes((uint32_t)request))) {
+    if (run == RUN_NONE && class_is_wanted(h, class, request)) {
         run = run_start(r, class);
     }
-    return run != RUN_NONE ? slot_take(r, run, class, run_bits(r, run)) : block_alloc(h, request);
+    return run != RUN_NONE ? slot_take(r, run, class_bytes(class), run_bits(r, run))
+                           : block_alloc(h, request);
+}
+
+/* A request of more than RUNS_BYTES_MAX. */
+static __attribute__((noinline, unused)) void *wide_alloc(struct heap *h, size_t request) {
+    if (request - 1 >= RUNS_WIDE_MAX || !wide_may_serve(h)) {
+        return block_alloc(h, request);
+    }
+    struct runs *r = runs_of(h);
+    size_t class = class_of_wide(request);
+    uint32_t run = r->head[class];
+    uint64_t bits = run_bits(r, run);
+    return bits > RUNS_HEADER_BITS ? slot_take(r, run, class_bytes((uint32_t) class), bits)
+                                   : class_alloc(h, request, (uint32_t) class);
 }
 
 HEAP_HOT void *runs_alloc(struct heap *h, size_t request) {
     if (request - 1 >= RUNS_BYTES_MAX) {
-        return block_alloc(h, request);
+        return RUNS_HAS_WIDE ? wide_alloc(h, request) : block_alloc(h, request);
     }
     struct runs *r = runs_of(h);
     size_t class = class_of_request(request);
     uint32_t run = r->head[class];
     uint64_t bits = run_bits(r, run);
-    return bits > RUNS_HEADER_BITS ? slot_take(r, run, class, bits) : small_alloc(h, request);
+    return bits > RUNS_HEADER_BITS ? slot_take(r, run, 8 * class, bits)
+                                   : class_alloc(h, request, (uint32_t) class);
 }
 
 static inline void *runs_alloc_aligned(struct heap *h, size_t request, size_t align) {
@@ -226,7 +256,7 @@ HEAP_HOT enum alloc_status runs_free(struct heap *h, void *p) {
     slot.word->value = bits;
     if (slot.bits <= RUNS_HEADER_BITS) {
         run_reopen(runs_of(h), slot_run(runs_of(h), &slot));
-    } else if (bits == RUN_EMPTY) {
+    } else if (bits == run_empty(slot.class)) {
         run_retire(runs_of(h), slot_run(runs_of(h), &slot));
     }
     return ALLOC_OK;
@@ -238,14 +268,17 @@ static inline void *slot_realloc(struct heap *h, const struct slot *slot, void *
     if (!slot->is_live) {
         return NULL;
     }
-    if (request <= 8 * slot->class) {
+    uint32_t bytes = class_bytes(slot->class);
+    bool fits = request <= bytes;
+    if (fits && !(class_is_wide(slot->class) && request <= bytes / 2)) {
         return p;
     }
     void *to = runs_alloc(h, request);
-    if (to != NULL) {
-        memcpy(to, p, 8 * slot->class);
-        runs_free(h, p);
+    if (to == NULL) {
+        return fits ? p : NULL;
     }
+    memcpy(to, p, fits ? request : bytes);
+    runs_free(h, p);
     return to;
 }
 
@@ -283,7 +316,7 @@ static inline void *runs_realloc(struct heap *h, void *p, size_t request) {
 static inline size_t runs_usable(const struct heap *h, const void *p) {
     struct slot slot;
     if (slot_find(h, p, &slot)) {
-        return slot.is_live ? 8 * slot.class : 0;
+        return slot.is_live ? class_bytes(slot.class) : 0;
     }
     return block_find(h, p) != NULL ? heap_usable(h, p) : 0;
 }

@@ -17,6 +17,10 @@ extern const struct alloc_ops eager_ops;
 
 #define RUNS_CLASS_MAX  32u
 #define RUNS_POOL_SHARE 5u
+#ifndef RUNS_WIDE_ROOMY
+#define RUNS_WIDE_ROOMY 16u
+#endif
+#define RUNS_ROOMY      4u
 #define RUNS_LIVE_ROOMY 0u
 #define RUNS_LIVE_TIGHT 2u
 #define RUNS_PARKED     4u
@@ -262,7 +266,7 @@ END_TEST
  * all payloads read as headers of small live blocks. */
 START_TEST(test_slots_of_a_gone_run_are_refused) {
     enum { SLOTS = 3 * RUNS_SLOTS, BYTES = 1 << 18 };
-    uint32_t bytes = 8 * ((uint32_t)_i + 1);
+    uint32_t bytes = class_bytes((uint32_t)_i + 1);
     struct alloc *a = eager_ops.init(aligned_memory(BYTES, 4096, 0), BYTES, NULL);
     uint32_t *p[SLOTS];
     for (uint32_t i = 0; i < SLOTS; i++) {
@@ -290,22 +294,31 @@ END_TEST
 
 /* ---- parked blocks ---- */
 
+/* Requests that no slot serves, and a pool that is large enough to park some. */
+enum {
+    PARKED_BYTES = RUNS_HAS_WIDE ? 1100 : 300,
+    PARKED_POOL = RUNS_HAS_WIDE ? 1 << 18 : POOL_BYTES,
+    BESIDES_BYTES = RUNS_HAS_WIDE ? 1500 : 500
+};
+
 /* Two blocks parked side by side serve a request together once nothing else is left. */
 START_TEST(test_parked_neighbours_are_one_free_block) {
-    struct alloc *a = eager_ops.init(aligned_memory(POOL_BYTES, 4096, 0), POOL_BYTES, NULL);
-    void *first = eager_ops.alloc(a, 300);
-    void *second = eager_ops.alloc(a, 308);
+    struct alloc *a = eager_ops.init(aligned_memory(PARKED_POOL, 4096, 0), PARKED_POOL, NULL);
+    const uint32_t one = PARKED_BYTES + 4;
+    const uint32_t other = one + 8;
+    void *first = eager_ops.alloc(a, one - 4);
+    void *second = eager_ops.alloc(a, other - 4);
     for (uint32_t i = 0; i < 6; i++) { /* no more are parked than live */
-        EXPECT(eager_ops.alloc(a, 1000) != NULL);
+        EXPECT(eager_ops.alloc(a, BESIDES_BYTES) != NULL);
     }
     EXPECT(eager_ops.free(a, first) == ALLOC_OK && eager_ops.free(a, second) == ALLOC_OK);
-    EXPECT(runs_of((struct heap *)a)->parked_sum == parked_weight(304) + parked_weight(312));
+    EXPECT(runs_of((struct heap *)a)->parked_sum == parked_weight(one) + parked_weight(other));
     EXPECT(eager_ops.usable(a, first) == 0 && eager_ops.free(a, second) != ALLOC_OK);
-    EXPECT(eager_ops.alloc(a, 308) == second && eager_ops.free(a, second) == ALLOC_OK);
+    EXPECT(eager_ops.alloc(a, other - 4) == second && eager_ops.free(a, second) == ALLOC_OK);
     EXPECT(eager_ops.alloc(a, eager_ops.largest(a)) != NULL);
-    EXPECT(eager_ops.largest(a) == 304 + 312 - 4);
-    EXPECT(eager_ops.alloc(a, 304 + 312 - 3) == NULL);
-    EXPECT(eager_ops.alloc(a, 304 + 312 - 4) == first);
+    EXPECT(eager_ops.largest(a) == one + other - 4);
+    EXPECT(eager_ops.alloc(a, one + other - 3) == NULL);
+    EXPECT(eager_ops.alloc(a, one + other - 4) == first);
     check_expect(a);
 }
 END_TEST
@@ -314,20 +327,20 @@ END_TEST
  * freed, each operation gives one of them back at most, beside its own. */
 START_TEST(test_parked_blocks_go_one_by_one) {
     bool is_drained = _i == 1;
-    struct alloc *a = eager_ops.init(aligned_memory(POOL_BYTES, 4096, 0), POOL_BYTES, NULL);
+    struct alloc *a = eager_ops.init(aligned_memory(PARKED_POOL, 4096, 0), PARKED_POOL, NULL);
     const struct runs *r = runs_of((struct heap *)a);
     void *parked[RUNS_PARKED];
     void *live[16];
     for (uint32_t i = 0; i < 16; i++) {
-        live[i] = eager_ops.alloc(a, 500);
+        live[i] = eager_ops.alloc(a, BESIDES_BYTES);
         if (i < RUNS_PARKED) {
-            parked[i] = eager_ops.alloc(a, 300 + 8 * i);
+            parked[i] = eager_ops.alloc(a, PARKED_BYTES + 8 * i);
         }
     }
     for (uint32_t i = 0; i < RUNS_PARKED; i++) {
         EXPECT(eager_ops.free(a, parked[i]) == ALLOC_OK);
     }
-    EXPECT(r->parked_sum == 8 * (304 + 312 + 320 + 328) + 4);
+    EXPECT(r->parked_sum == 8 * (4 * (PARKED_BYTES + 4) + 8 + 16 + 24) + 4);
     uint32_t count = RUNS_PARKED;
     if (!is_drained) {
         EXPECT(eager_ops.alloc(a, eager_ops.largest(a)) != NULL);
@@ -406,7 +419,7 @@ START_TEST(test_payloads_agree_modulo_16) {
     for (uint32_t i = 0; i < 4; i++) {
         void *memory = aligned_memory(POOL_BYTES, 4096, i % 2 * 8);
         struct alloc *a = eager_ops.init(memory, POOL_BYTES, NULL);
-        EXPECT(i < 2 || eager_ops.alloc(a, 260) != NULL); /* 264 bytes, never freed */
+        EXPECT(i < 2 || eager_ops.alloc(a, 1284) != NULL); /* 1288 bytes, never freed */
         struct live live[LIVE_MAX] = {{.p = NULL}};
         uint64_t random = seed_of(2000);
         uint32_t odd = 0;
@@ -437,7 +450,7 @@ int main(void) {
     tcase_add_loop_test(tcase, test_soak, 0, SOAKS);
     tcase_add_test(tcase, test_check_finds_damage);
     tcase_add_test(tcase, test_every_other_address_of_a_run_is_refused);
-    tcase_add_loop_test(tcase, test_slots_of_a_gone_run_are_refused, 0, RUNS_CLASS_MAX);
+    tcase_add_loop_test(tcase, test_slots_of_a_gone_run_are_refused, 0, RUNS_CLASS_END - 1);
     tcase_add_test(tcase, test_parked_neighbours_are_one_free_block);
     tcase_add_loop_test(tcase, test_parked_blocks_go_one_by_one, 0, 2);
     tcase_add_test(tcase, test_copy_goes_on_with_the_same_offsets);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * tlsf_fast.c - tlsf behind slab runs for requests of up to 256 bytes and 16 parked blocks
+ * tlsf_fast.c - tlsf behind slab runs for requests of up to 1024 bytes and 16 parked blocks
  *
  * Small blocks lose their headers and their list work (runs.h), some others are handed out again as
  * they are (quick.h). All else is tlsf_index.h, whose bound holds here too: an operation starts one
  * run, or gives one and a parked block back, or two of which nothing else is live. Longest found,
- * on x86-64: 537 instructions, for the free of the last live block, with which two empty runs go.
+ * on x86-64: 561 instructions, for the free of the last live block, with which two empty runs go.
  *
- * A run may be 1/128 of the pool, and begins once 2 blocks of its size are live, or 128 when the
- * wilderness is below a quarter of the pool.
+ * A run may be 1/128 of the pool. Up to 256 bytes it begins once 2 blocks of its size are live, or
+ * 1024 when the wilderness is below 10/16 of the pool; above, at the first request, but only while
+ * the wilderness is at least 3/4 of the pool: then there is room to round up by 64 bytes.
  */
 #include "tlsf_index.h"
 
@@ -16,8 +17,10 @@ extern const struct alloc_ops tlsf_fast_ops;
 
 #define RUNS_CLASS_MAX  32u
 #define RUNS_POOL_SHARE 128u
+#define RUNS_WIDE_ROOMY 12u
+#define RUNS_ROOMY      10u
 #define RUNS_LIVE_ROOMY 2u
-#define RUNS_LIVE_TIGHT 128u
+#define RUNS_LIVE_TIGHT 1024u
 #define RUNS_PARKED     16u
 #define RUNS_INDEX      tlsf_fast_index_ops
 

@@ -15,6 +15,8 @@ extern const struct alloc_ops tlsf_frugal_ops;
 
 #define RUNS_CLASS_MAX  8u
 #define RUNS_POOL_SHARE 64u
+#define RUNS_WIDE_ROOMY 16u
+#define RUNS_ROOMY      4u
 #define RUNS_LIVE_ROOMY 2u
 #define RUNS_LIVE_TIGHT 128u
 #define RUNS_PARKED     0u
