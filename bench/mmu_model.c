@@ -48,7 +48,8 @@ static bool memory_open(struct mmu_model *model, void *pool, size_t pool_bytes) 
     }
     /* The pool's last page may end behind it: the model never looks into the pool. */
     model->ram = (struct vm_ram){
-        .segment = {{MMU_POOL_VA, whole, pool}, {TABLES_PA, TABLES_BYTES, model->tables}},
+        .segment = {{TABLES_PA, TABLES_BYTES, model->tables}, /* walks look there, first */
+                    {MMU_POOL_VA, whole, pool}},
         .segments = 2,
         .take = tables_take,
         .give = tables_give,
@@ -144,7 +145,7 @@ static inline unsigned words_access(struct mmu_model *model, unsigned group, uin
 }
 
 static unsigned words_of(uint32_t at, uint32_t bytes) {
-    return ((at + bytes - 1) / WORD) - at / WORD + 1;
+    return (at % WORD + bytes + WORD - 1) / WORD;
 }
 
 /* Touches of many words, page by page. */

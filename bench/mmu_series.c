@@ -57,9 +57,10 @@ void mmu_series_free(struct mmu_series *series) {
     free(series);
 }
 
-static void page_touch(struct mmu_series *series, enum mmu_who who, uint32_t page) {
+/* The first touch of the page in this window by `who`. */
+static __attribute__((noinline)) void page_note(struct mmu_series *series, enum mmu_who who,
+                                                uint32_t page, uint32_t now) {
     struct window *window = &series->window[series->window_count];
-    uint32_t now = (uint32_t)series->window_count + 1;
     const int groups[] = {(int)who, EITHER};
     for (int i = 0; i < 2; i++) {
         uint32_t *touched_in = &series->touched_in[groups[i]][page];
@@ -69,21 +70,34 @@ static void page_touch(struct mmu_series *series, enum mmu_who who, uint32_t pag
         window->working_set[groups[i]] += *touched_in != now;
         *touched_in = now;
     }
+    series->piece_touched[page >> (series->piece_log2 - VM_PAGE_LOG)] = true;
+}
+
+static inline void page_touch(struct mmu_series *series, enum mmu_who who, uint32_t page,
+                              uint32_t now) {
+    if (__builtin_expect(series->touched_in[who][page] != now, 0)) {
+        page_note(series, who, page, now);
+    }
 }
 
 void mmu_series_see(struct mmu_series *series, const struct touch *touches, size_t count) {
     struct window *window = &series->window[series->window_count];
+    const unsigned piece_log2 = series->piece_log2; /* pages do not cross pieces */
+    const uint32_t now = (uint32_t)series->window_count + 1;
     for (size_t i = 0; i < count; i++) {
         enum mmu_who who = mmu_who_did(touches[i]);
         uint32_t first = touches[i].offset;
         uint32_t last = first + (touches[i].bytes & TOUCH_BYTES) - 1;
-        for (uint32_t page = first >> VM_PAGE_LOG; page <= last >> VM_PAGE_LOG; page++) {
-            page_touch(series, who, page);
+        page_touch(series, who, first >> VM_PAGE_LOG, now);
+        window->heat[who][first >> piece_log2]++;
+        if (__builtin_expect((first ^ last) >> VM_PAGE_LOG == 0, 1)) {
+            continue;
         }
-        for (uint32_t piece = first >> series->piece_log2; piece <= last >> series->piece_log2;
-             piece++) {
+        for (uint32_t page = (first >> VM_PAGE_LOG) + 1; page <= last >> VM_PAGE_LOG; page++) {
+            page_touch(series, who, page, now);
+        }
+        for (uint32_t piece = (first >> piece_log2) + 1; piece <= last >> piece_log2; piece++) {
             window->heat[who][piece]++;
-            series->piece_touched[piece] = true;
         }
     }
 }
