@@ -17,9 +17,8 @@ static enum vm_fault fail(struct mmu *mmu, enum vm_fault fault, uint32_t va, uin
 /* Runs a read of the walk, of that level, through the caches. */
 static inline void charge_read(struct mmu *mmu, uint64_t pa, unsigned level) {
     unsigned at = MMU_AT_L1;
-    if (mmu->walk_level == MMU_AT_L1 && cache_holds(&mmu->caches.l1, pa)) {
-        mmu->caches.latest = 0; /* and that is all caches_access_from() would do */
-    } else {
+    if (mmu->walk_level != MMU_AT_L1 || !cache_holds(&mmu->caches.l1, pa)) {
+        /* a hit there would change nothing */
         at = caches_access_from(&mmu->caches, pa, mmu->walk_level);
     }
     mmu->counters.walk_reads[level]++;

@@ -122,17 +122,27 @@ static inline uint32_t tlb_set(const struct tlb *tlb, uint32_t va, unsigned log2
     return va >> log2 & (tlb->shape.sets - 1);
 }
 
-/* The entry tlb_find() gives if find_log2 is `log2`: one set is all there is to look at. */
+/* The entry tlb_find() gives if find_log2 is `log2`: one set is all there is to look at. Which of
+ * two ways it is in nobody can foresee, so that takes no branch. */
 static inline const struct tlb_entry *tlb_find_quick(const struct tlb *tlb, uint32_t set,
                                                      uint32_t va, uint16_t asid, unsigned log2) {
     uint32_t ways = tlb->shape.ways, tag = (va >> log2 << log2) | log2;
     const struct tlb_entry *entry = tlb->entry + (size_t)set * ways;
-    do {
+    if (ways == 2) {
+        uint64_t other[2] = {entry[0].tag ^ tag, entry[1].tag ^ tag};
+        if (other[0] * other[1] != 0) {
+            return NULL;
+        }
+        const struct tlb_entry *likely = entry + (other[0] != 0);
+        if (likely->asid == asid || likely->asid == TLB_GLOBAL) {
+            return likely;
+        }
+    }
+    for (const struct tlb_entry *end = entry + ways; entry < end; entry++) {
         if (entry->tag == tag && (entry->asid == asid || entry->asid == TLB_GLOBAL)) {
             return entry;
         }
-        entry++;
-    } while (--ways != 0);
+    }
     return NULL;
 }
 
