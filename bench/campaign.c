@@ -122,7 +122,7 @@ static bool folder_make(const struct campaign *campaign, const char *name,
 static bool tally_make(const struct campaign *campaign, unsigned number, struct tally **tally,
                        struct problem *problem) {
     char path[FILES_PATH];
-    files_path(path, "%s/work/%u/tally", campaign->folder, number);
+    files_path(path, "%s/places/%u/tally", campaign->folder, number);
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     void *memory = MAP_FAILED;
     if (file >= 0 && posix_fallocate(file, 0, sizeof(struct tally)) == 0) {
@@ -377,7 +377,7 @@ static void progress_say(const struct state *state, const char *what) {
 /* ---- the run ---- */
 
 static bool begin(struct state *state, struct problem *problem) {
-    static const char *const names[] = {"corpus", "pending", "crashes", "work"};
+    static const char *const names[] = {"corpus", "pending", "crashes", "places"};
     const struct campaign *campaign = state->campaign;
     char name[96];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -400,7 +400,7 @@ static bool begin(struct state *state, struct problem *problem) {
     }
     slice_rescue(campaign);
     for (unsigned i = 0; i < campaign->jobs; i++) {
-        (void)snprintf(name, sizeof name, "work/%u", i);
+        (void)snprintf(name, sizeof name, "places/%u", i);
         state->places[i].slice = &shared[i];
         if (!folder_make(campaign, name, problem) ||
             !tally_make(campaign, i, &state->places[i].tally, problem)) {

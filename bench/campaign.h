@@ -9,10 +9,12 @@
  *   campaign.json     what was asked for, and with which commit and machine
  *   slices.tsv        a line for each slice (campaign_log.h)
  *   corpus/TARGET/    inputs, each named by its SHA-1
- *   pending/          inputs that ended a target and that nobody has judged yet:
- * TARGET@FLAVOUR@SHA-1 crashes/NAME/     a finding: crash.json, its first input, what was said,
- * script, C test, inputs/ of the same kind work/N/           what the engine of slice place N
- * writes; harvested when it ends, or after a power failure report.md, report.json, *.svg, *.png
+ *   pending/          inputs TARGET@FLAVOUR@SHA-1 that ended a target and nobody has judged yet
+ *   crashes/NAME/     a finding: crash.json, its first input, what was said, script, C test;
+ *                     inputs/: others of the same kind
+ *   places/N/         what the engine of slice place N writes; harvested when it ends, or after
+ *                     a power failure
+ *   report.md, report.json, *.svg, *.png
  *
  *   campaign.c schedules -> campaign_slice.c runs and harvests -> campaign_judge.c makes findings
  * of crashes
@@ -90,8 +92,8 @@ struct slice {
     char note[96];            /* why it could not run; else empty */
 };
 
-/* Runs the slice that is described by its target, flavour and seconds, in work/PLACE, and fills in
- * the rest. `tally` is that of the place. To be called in a process of its own. */
+/* Runs the slice that is described by its target, flavour and seconds, in places/PLACE, and fills
+ * in the rest. `tally` is that of the place. To be called in a process of its own. */
 void slice_run(const struct campaign *campaign, unsigned place, uint64_t seed, struct tally *tally,
                struct slice *slice);
 

@@ -19,7 +19,7 @@ void place_set(struct place *place, const struct campaign *campaign, unsigned nu
     char path[FILES_PATH];
     *place = (struct place){.campaign = campaign, .slice = slice, .tally = tally};
     place->flavour = campaign_flavour(slice->flavour);
-    files_path(place->folder, "%s/work/%u", campaign->folder, number);
+    files_path(place->folder, "%s/places/%u", campaign->folder, number);
     (void)slice_seeds(slice->target, &place->programs, path);
 }
 
@@ -164,7 +164,7 @@ bool place_rescue(const struct campaign *campaign, unsigned number) {
     static struct tally tally;
     char path[FILES_PATH];
     bool fine = true;
-    files_path(path, "%s/work/%u/who", campaign->folder, number);
+    files_path(path, "%s/places/%u/who", campaign->folder, number);
     if (file_bytes_read(path, &who, &ignored) &&
         sscanf((const char *)who.bytes, "%31s %31s", slice.target, slice.flavour) == 2 &&
         campaign_flavour(slice.flavour) != NULL) {

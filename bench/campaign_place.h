@@ -2,7 +2,7 @@
  *
  * campaign_place.h - where an engine works, and the harvest of what it leaves there
  *
- * Engines write into work/NUMBER alone. What they keep is moved by rename(), inputs of the corpus
+ * Engines write into places/NUMBER alone. What they keep is moved by rename(), inputs of the corpus
  * only after all of them are on the disk. Files that a full disk cut short are told by their names:
  * libFuzzer's are the SHA-1 of the contents. As long as something is not harvested, the file `who`
  * says of which target and flavour it is.

@@ -125,7 +125,7 @@ static bool program_run(const struct settings *settings, struct preload_ran *ran
         {NULL, NULL},
     };
     const struct preload_run what = {.program = settings->program,
-                                     .library = "libheaprig_malloc.so",
+                                     .preloaded = "libheaprig_malloc.so",
                                      .preload = settings->preload,
                                      .variables = variables};
     return preload_run(&what, ran, problem);

@@ -155,7 +155,7 @@ static bool library_choose(const struct preload_run *run, struct library *librar
     }
     unsigned machine = machine_of(program);
     if (run->preload == NULL) {
-        return library_beside(run->library, machine, library->path, problem);
+        return library_beside(run->preloaded, machine, library->path, problem);
     }
     if (realpath(run->preload, library->path) == NULL) {
         return problem_set(problem, "%s: %s", run->preload, strerror(errno));
@@ -203,7 +203,7 @@ static bool environment_prepare(const struct preload_run *run, const struct libr
 
 struct launch {
     const struct preload_run *run;
-    struct library library;
+    struct library preloaded;
     sigset_t signals; /* taken while waiting */
     sigset_t mask;    /* of the program, and ours again afterwards */
 };
@@ -211,7 +211,7 @@ struct launch {
 static _Noreturn void program_exec(const struct launch *launch, int failure) {
     sigprocmask(SIG_SETMASK, &launch->mask, NULL);
     errno = ENOMEM;
-    if (environment_prepare(launch->run, &launch->library)) {
+    if (environment_prepare(launch->run, &launch->preloaded)) {
         execvp(launch->run->program[0], launch->run->program);
     }
     int error = errno;
@@ -257,11 +257,11 @@ static bool program_run(const struct launch *launch, struct preload_ran *ran,
 
 bool preload_run(const struct preload_run *run, struct preload_ran *ran, struct problem *problem) {
     struct launch launch = {.run = run};
-    if (!library_choose(run, &launch.library, problem)) {
+    if (!library_choose(run, &launch.preloaded, problem)) {
         return false;
     }
-    const char *library = launch.library.path;
-    if (strpbrk(library, launch.library.for_guest ? ",: " : ": ") != NULL) {
+    const char *library = launch.preloaded.path;
+    if (strpbrk(library, launch.preloaded.for_guest ? ",: " : ": ") != NULL) {
         return problem_set(problem, "%s: a path to preload cannot have blanks, ':' or ','",
                            library);
     }

@@ -16,9 +16,9 @@ struct preload_variable {
 };
 
 struct preload_run {
-    char *const *program; /* name or path, arguments, NULL */
-    const char *library;  /* its file's name, e.g. "libheaprig_record.so", built beside heaprig */
-    const char *preload;  /* the path of another to load instead, or NULL */
+    char *const *program;  /* name or path, arguments, NULL */
+    const char *preloaded; /* its file's name, e.g. "libheaprig_record.so", built beside heaprig */
+    const char *preload;   /* the path of another to load instead, or NULL */
     const struct preload_variable *variables; /* set for the program; one without name ends them */
 };
 

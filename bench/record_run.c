@@ -23,7 +23,7 @@ bool record_run(const struct record_run *run, struct preload_ran *ran, struct pr
         {NULL, NULL},
     };
     const struct preload_run what = {.program = run->program,
-                                     .library = "libheaprig_record.so",
+                                     .preloaded = "libheaprig_record.so",
                                      .preload = run->preload,
                                      .variables = variables};
     return preload_run(&what, ran, problem);

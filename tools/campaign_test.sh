@@ -145,7 +145,7 @@ case_stopped() {
 
     # The machine loses power: nobody could harvest. What lies in the work folder counts all the same.
     begin "$folder/stopped" 3600 --plugin "$folder/garbage.so" plugin
-    until_true 60 '[ -s "$folder/stopped/work/0/who" ]'
+    until_true 60 '[ -s "$folder/stopped/places/0/who" ]'
     slice=$(children $campaign)
     kill -9 "$campaign" $slice
     wait "$campaign" 2>/dev/null
@@ -154,9 +154,9 @@ case_stopped() {
     input=$folder/stopped/crashes/$(ls "$folder/stopped/crashes" | head -1)/input
     rm -rf "$folder/lost" && cp -r "$folder/stopped" "$folder/lost"
     rm -rf "$folder/lost/crashes" "$folder/lost/pending" "$folder/lost/work" "$folder/lost/slices.tsv"
-    mkdir -p "$folder/lost/work/7/found"
-    cp "$input" "$folder/lost/work/7/found/crash-$(sha1sum <"$input" | cut -c1-40)"
-    echo plugin libfuzzer >"$folder/lost/work/7/who"
+    mkdir -p "$folder/lost/places/7/found"
+    cp "$input" "$folder/lost/places/7/found/crash-$(sha1sum <"$input" | cut -c1-40)"
+    echo plugin libfuzzer >"$folder/lost/places/7/who"
     run "$folder/lost" 1 --plugin "$folder/garbage.so" plugin
     ls "$folder"/lost/crashes/*/inputs 2>/dev/null | grep -q "$(sha1sum <"$input" | cut -c1-40)" || fail "lost: the input was not rescued"
     [ "$(findings "$folder/stopped")" -ge "$first" ] || fail "stopped: findings were lost"
