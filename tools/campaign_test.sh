@@ -143,7 +143,7 @@ case_stopped() {
     says "$folder/stopped/report.md" 'lies outside the pool'
     first=$(findings "$folder/stopped")
 
-    # The machine loses power: nobody could harvest. What lies in the work folder counts all the same.
+    # The machine loses power: nobody could harvest. What lies in the places counts all the same.
     begin "$folder/stopped" 3600 --plugin "$folder/garbage.so" plugin
     until_true 60 '[ -s "$folder/stopped/places/0/who" ]'
     slice=$(children $campaign)
@@ -153,7 +153,7 @@ case_stopped() {
     sleep 1
     input=$folder/stopped/crashes/$(ls "$folder/stopped/crashes" | head -1)/input
     rm -rf "$folder/lost" && cp -r "$folder/stopped" "$folder/lost"
-    rm -rf "$folder/lost/crashes" "$folder/lost/pending" "$folder/lost/work" "$folder/lost/slices.tsv"
+    rm -rf "$folder/lost/crashes" "$folder/lost/pending" "$folder/lost/places" "$folder/lost/slices.tsv"
     mkdir -p "$folder/lost/places/7/found"
     cp "$input" "$folder/lost/places/7/found/crash-$(sha1sum <"$input" | cut -c1-40)"
     echo plugin libfuzzer >"$folder/lost/places/7/who"
