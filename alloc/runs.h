@@ -279,6 +279,15 @@ HEAP_HOT bool slot_find(const struct heap *h, const void *p, struct slot *slot) 
     return true;
 }
 
+/* Whether p is right behind the slots of a run: the word before it, where a block has its header,
+ * is then the last slot's and no block's. */
+HEAP_HOT bool is_behind_slots(const struct heap *h, const void *p) {
+    const struct runs *r = runs_of(h);
+    uintptr_t offset = (uintptr_t)p - (uintptr_t)r;
+    return offset % RUNS_GRANULE == 0 && offset - 1 < r->reach &&
+           *runs_entry(r, offset / RUNS_GRANULE - 1) != 0;
+}
+
 /* ---- lists of runs ---- */
 
 static inline void run_link_first(struct runs *r, uint32_t class, uint32_t run, uint32_t next) {
@@ -415,6 +424,14 @@ static inline void run_map(struct runs *r, uint32_t run, uint32_t granules, uint
     }
 }
 
+/* Where the run's block is 8 bytes longer, its last payload address but none of a block has a word
+ * before it that no slot holds: it must not read as a header. Else this is in a slot and no more. */
+static inline void run_end_mark(struct runs *r, uint32_t run) {
+    struct heap *h = runs_heap(r);
+    uint32_t b = run_block(run);
+    heap_set(h, b + block_size(heap_get(h, b)) - 8, HEAP_FREE);
+}
+
 /* Starts a run at the head of its class, which has no run with a free slot; RUN_NONE when the heap
  * has no place for it. */
 static inline uint32_t run_start(struct runs *r, uint32_t class) {
@@ -426,6 +443,7 @@ static inline uint32_t run_start(struct runs *r, uint32_t class) {
     run_word(r, run)->value = run_empty(class);
     run_map(r, run, class_granules(class), class, RUNS_GRANULE);
     run_link_first(r, class, run, 0);
+    run_end_mark(r, run);
     r->blocks++;
     return run;
 }

@@ -209,8 +209,8 @@ HEAP_COLD enum alloc_status slot_refusal(const void *p) {
 
 /* The heap's live block at p, of pool or region, and where it is; NULL if p is misuse. */
 HEAP_HOT struct heap *block_find(const struct heap *a, const void *p) {
-    struct heap *h = heap_of_live(a, p);
-    return h == a && h != NULL && block_is_parked(h, payload_block(h, p)) ? NULL : h;
+    struct heap *h = is_behind_slots(a, p) ? NULL : heap_of_live(a, p);
+    return h == a && block_is_parked(h, payload_block(h, p)) ? NULL : h;
 }
 
 /* Frees what is no slot and no live block of the pool itself: NULL, a block of a region, or misuse.
@@ -235,7 +235,9 @@ HEAP_COLD enum alloc_status block_free_beyond(const struct heap *a, const void *
 
 static __attribute__((noinline)) enum alloc_status block_free(struct heap *h, void *p) {
     uint32_t b = payload_block(h, p);
-    if (__builtin_expect(!heap_reaches(h, p) || !block_is_live(h, b) || block_is_parked(h, b), 0)) {
+    if (__builtin_expect(!heap_reaches(h, p) || is_behind_slots(h, p) || !block_is_live(h, b) ||
+                             block_is_parked(h, b),
+                         0)) {
         return block_free_beyond(h, p);
     }
     uint32_t header = heap_get(h, b);

@@ -301,6 +301,49 @@ enum {
     BESIDES_BYTES = RUNS_HAS_WIDE ? 1500 : 500
 };
 
+/* Makes the words of memory lead to a header as if each were that of a block right before it. */
+static void headers_forge(struct heap *h, uint32_t from, uint32_t end, uint32_t header) {
+    for (uint32_t b = from; b < end; b += 4) {
+        heap_set(h, b, header - b);
+    }
+}
+
+/* What lies behind the last slot of a run, up to 12 bytes, is refused although the word before it,
+ * where a block would have its header, is the slot's to write or was a block's before: here it
+ * leads to headers behind. */
+START_TEST(test_what_lies_behind_a_run_is_refused) {
+    enum { BYTES = 1 << 18 };
+    uint32_t class = (uint32_t)_i + 1, run_bytes = class_granules(class) * RUNS_GRANULE;
+    uint32_t longer = 0;
+    for (uint32_t bytes = run_bytes; bytes < run_bytes + 2 * RUNS_GRANULE; bytes += 8) {
+        struct alloc *a = eager_ops.init(aligned_memory(BYTES, 4096, 0), BYTES, NULL);
+        struct heap *h = (struct heap *)a;
+        unsigned char *hole = eager_ops.alloc(a, bytes + 4), *beside[2];
+        beside[0] = eager_ops.alloc(a, BESIDES_BYTES);
+        beside[1] = eager_ops.alloc(a, BESIDES_BYTES);
+        uint32_t b = payload_block(h, hole), behind = payload_block(h, beside[1]);
+        headers_forge(h, b + 4, payload_block(h, beside[0]), behind);
+        EXPECT(eager_ops.free(a, hole) == ALLOC_OK);
+        unsigned char *last = eager_ops.alloc(a, class_bytes(class)); /* the highest slot */
+        struct slot slot;
+        EXPECT(slot_find(h, last, &slot) && slot.is_live);
+        uint32_t slots_end = payload_block(h, last + class_bytes(class)) + 4;
+        uint32_t run = run_block(slot_run(runs_of(h), &slot));
+        uint32_t run_end = run + block_size(heap_get(h, run));
+        headers_forge(h, slots_end - class_bytes(class), slots_end, behind);
+        longer += run_end - slots_end > 8;
+        for (unsigned char *p = last + class_bytes(class); payload_block(h, p) < run_end; p += 8) {
+            EXPECT(eager_ops.usable(a, p) == 0 && eager_ops.realloc(a, p, 8) == NULL);
+            EXPECT(eager_ops.free(a, p) != ALLOC_OK);
+        }
+        EXPECT(eager_ops.free(a, last) == ALLOC_OK);
+        check_expect(a);
+    }
+    /* Of holes so short that a run of class 1 leaves 8 bytes, wide slots take the place. */
+    EXPECT(longer > 0 || (RUNS_HAS_WIDE && class == 1));
+}
+END_TEST
+
 /* Two blocks parked side by side serve a request together once nothing else is left. */
 START_TEST(test_parked_neighbours_are_one_free_block) {
     struct alloc *a = eager_ops.init(aligned_memory(PARKED_POOL, 4096, 0), PARKED_POOL, NULL);
@@ -451,6 +494,7 @@ int main(void) {
     tcase_add_test(tcase, test_check_finds_damage);
     tcase_add_test(tcase, test_every_other_address_of_a_run_is_refused);
     tcase_add_loop_test(tcase, test_slots_of_a_gone_run_are_refused, 0, RUNS_CLASS_END - 1);
+    tcase_add_loop_test(tcase, test_what_lies_behind_a_run_is_refused, 0, RUNS_CLASS_END - 1);
     tcase_add_test(tcase, test_parked_neighbours_are_one_free_block);
     tcase_add_loop_test(tcase, test_parked_blocks_go_one_by_one, 0, 2);
     tcase_add_test(tcase, test_copy_goes_on_with_the_same_offsets);
