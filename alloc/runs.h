@@ -424,8 +424,9 @@ static inline void run_map(struct runs *r, uint32_t run, uint32_t granules, uint
     }
 }
 
-/* Where the run's block is 8 bytes longer, its last payload address but none of a block has a word
- * before it that no slot holds: it must not read as a header. Else this is in a slot and no more. */
+/* Where the run's block is 8 bytes longer, a payload could begin in its last 4 bytes: the word
+ * before them is no slot's and must not read as a header. Elsewhere that word is the last slot's.
+ */
 static inline void run_end_mark(struct runs *r, uint32_t run) {
     struct heap *h = runs_heap(r);
     uint32_t b = run_block(run);
