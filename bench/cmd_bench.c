@@ -211,7 +211,7 @@ static int bench_run(const struct bench_options *o, const struct selection *sele
     json_t *meta = meta_make(o);
     bool written = rows_write(&set, meta, o->output.folder, &problem);
     json_decref(meta);
-    bool printed = tables_print(o, &set, &result) && fflush(stdout) == 0;
+    bool printed = tables_print(o, &set, &result);
     int status = faults_print(&result);
     session_release(&result);
     if (!printed) {

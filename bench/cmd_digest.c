@@ -62,12 +62,12 @@ int cmd_digest(int argc, char **argv) {
     struct selection_choice choice = {.which = SELECTION_OWN};
     const struct argp argp = {.doc = doc, .children = selection_child};
     struct selection selection;
-    struct problem problem = {"cannot write to stdout"};
+    struct problem problem;
     cli_parse(&argp, argc, argv, &choice);
     if (!selection_make(&choice, &selection, &problem)) {
         return cli_problem(&problem);
     }
     bool fine = digest_run(&selection, &problem);
     selection_release(&selection);
-    return fine && fflush(stdout) == 0 ? CLI_FINE : cli_problem(&problem);
+    return fine ? CLI_FINE : cli_problem(&problem);
 }

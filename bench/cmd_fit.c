@@ -82,7 +82,7 @@ static int fit_report(const struct fit_options *o, const struct selection *selec
         }
     }
     rows_print_skips(&set);
-    if (!written || !printed || fflush(stdout) != 0) {
+    if (!written || !printed) {
         return cli_problem(problem);
     }
     return result->crashed ? CLI_FAILED : CLI_FINE;

@@ -144,12 +144,12 @@ static bool result_write(const struct options *options, const struct alloc_ops *
         (void)snprintf(table, sizeof table, "%s_ops", ops->name);
     }
     bool fine = script_encode(script, remark, &text, problem) &&
-                script_encode_c(script, table, remark, &c, problem) &&
-                file_write(options->output, &text, problem) &&
-                file_write(options->c_output, &c, problem);
-    if (fine) {
+                script_encode_c(script, table, remark, &c, problem);
+    if (fine) { /* shown before anything is written: it may have taken hours */
         fwrite(text.bytes, 1, text.count, stdout);
     }
+    fine = fine && file_write(options->output, &text, problem) &&
+           file_write(options->c_output, &c, problem);
     file_bytes_release(&text);
     file_bytes_release(&c);
     return fine;
@@ -197,9 +197,14 @@ static bool input_run(const struct options *options, const struct alloc_ops *ops
 int cmd_minimize(int argc, char **argv) {
     struct options options = {0};
     const struct argp argp = {option_list, option_take, "INPUT", doc, NULL, NULL, NULL};
-    struct problem problem = {"cannot write to stdout"};
+    struct problem problem;
     cli_parse(&argp, argc, argv, &options);
     const struct alloc_ops *ops = subject_find(options.allocator, &problem);
+    if (ops != NULL && options.c_output != NULL && strchr(ops->name, ':') != NULL) {
+        (void)problem_set(&problem, "--c: %s has no table of its own, expected a plain allocator",
+                          ops->name);
+        return cli_problem(&problem);
+    }
     struct script script = {0};
     struct judge_config config;
     struct progress progress;
@@ -220,8 +225,7 @@ int cmd_minimize(int argc, char **argv) {
         progress_begin(&progress, before);
         bool fine = minimize_script(&how, &script, &problem);
         progress_end(&progress);
-        fine = fine && result_write(&options, ops, &how, &script, &config, &problem) &&
-               fflush(stdout) == 0;
+        fine = fine && result_write(&options, ops, &how, &script, &config, &problem);
         fprintf(stderr,
                 "heaprig minimize: %" PRIu32 " ops of %" PRIu32 ", %" PRIu32 " lines, %" PRIu64
                 " runs\n",

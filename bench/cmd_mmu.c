@@ -277,7 +277,7 @@ static int mmu_report(const struct mmu_options *o, const struct selection *selec
     }
     unseen_print(result, selection);
     rows_print_skips(&set);
-    if (!fine || fflush(stdout) != 0) {
+    if (!fine) {
         return cli_problem(&problem);
     }
     return result->crashed ? CLI_FAILED : CLI_FINE;

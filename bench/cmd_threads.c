@@ -99,7 +99,7 @@ static bool outcomes_print(const struct threads_options *o, const struct row_set
         printed &= rows_print(set, &tables[i]);
     }
     rows_print_skips(set);
-    return printed && output_columns_print(&o->output, set) && fflush(stdout) == 0;
+    return printed && output_columns_print(&o->output, set);
 }
 
 /* Names what broke on stderr; how many did. */
@@ -146,7 +146,7 @@ static int measured_tell(const struct threads_options *o, const struct pairs_don
     return fine ? CLI_FINE : cli_problem(problem);
 }
 
-static int checked_tell(const struct pairs_done *done) {
+static void checked_tell(const struct pairs_done *done) {
     for (size_t i = 0; i < done->count; i++) {
         const struct threads_outcome *outcome = pairs_result(done, i);
         struct row_skip skip;
@@ -162,7 +162,6 @@ static int checked_tell(const struct pairs_done *done) {
                    outcome->row.threads);
         }
     }
-    return fflush(stdout) == 0 ? CLI_FINE : CLI_BAD_INPUT;
 }
 
 static int threads_do(const struct threads_options *o, const struct selection *selection) {
@@ -181,7 +180,12 @@ static int threads_do(const struct threads_options *o, const struct selection *s
         !threads_run(&plan, &done, &problem)) {
         return cli_problem(&problem);
     }
-    int status = o->checked ? checked_tell(&done) : measured_tell(o, &done, &problem);
+    int status = CLI_FINE;
+    if (o->checked) {
+        checked_tell(&done);
+    } else {
+        status = measured_tell(o, &done, &problem);
+    }
     if (broken_print(&done) > 0 && status == CLI_FINE) {
         status = CLI_FAILED;
     }

@@ -125,6 +125,9 @@ START_TEST(minimize_shrinks) {
     SAYS("2 ops of 500");
     HEAPRIG(0, "minimize -a $HEAPRIG_BUILD/fuzz/canary_plugin.so @/bug.txt -c @/bug.c");
     SAYS("2 ops of 2");
+    HEAPRIG(2, "minimize -a $HEAPRIG_BUILD/fuzz/canary_plugin.so @/bug.txt -o @/nowhere/bug.txt");
+    SAYS("nowhere/bug.txt: No such file");
+    SAYS("realloc lost contents"); /* what was found is not lost */
     (void)unsetenv("HEAPRIG_CANARY");
     char path[128];
     (void)snprintf(path, sizeof path, "%s/bug.c", folder);
@@ -159,6 +162,7 @@ START_TEST(bad_input_exits_2) {
         {"minimize -a tlsf @/missing", "missing"},
         {"minimize -a tlsf gen:lifo -s 0", "expected a number"},
         {"minimize -a tlsf gen:lifo -r 0", "expected a number"},
+        {"minimize -a lock:tlsf gen:lifo -c @/bug.c", "expected a plain allocator"},
         {"bench -a lok:tlsf --checked -t gen:lifo", "did you mean 'lock'?"},
         {"fit -a lock:tlfs -t gen:lifo", "did you mean 'tlsf'?"},
         {"threads -a lok:tlsf -t gen:messages", "did you mean 'lock'?"},
@@ -174,6 +178,28 @@ START_TEST(bad_input_exits_2) {
     if (meta_unfit_reason() == NULL) {
         HEAPRIG(2, "bench -a bump -t gen:lifo:1:1000 -o /proc/heaprig");
         SAYS("/proc/heaprig");
+    }
+}
+END_TEST
+
+/* A verdict that nobody could read is not a verdict: every command ends with 2 on a full disk. */
+START_TEST(a_full_disk_behind_stdout_is_told) {
+    static const char *const commands[] = {"list",
+                                           "trace info gen:lifo:1:1000",
+                                           "digest -a bump -t gen:lifo:1:1000",
+                                           "bench --checked -a bump -t gen:lifo:1:1000",
+                                           "threads --checked -a lock:bump -t gen:messages:1:1000",
+                                           "mmu --core list",
+                                           "trace --help",
+                                           "fit --help",
+                                           "--help"};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        char command[256];
+        (void)snprintf(command, sizeof command, "%s %s/heaprig %s 2>&1 >/dev/full </dev/null",
+                       environment("HEAPRIG_RUN", ""), environment("HEAPRIG_BUILD", "build"),
+                       commands[i]);
+        ck_assert_int_eq(shell(command), 2);
+        SAYS("heaprig: cannot write to stdout\n");
     }
 }
 END_TEST
@@ -387,6 +413,7 @@ int main(void) {
     tcase_add_test(tcase, fit_measures_and_writes);
     tcase_add_test(tcase, minimize_shrinks);
     tcase_add_test(tcase, bad_input_exits_2);
+    tcase_add_test(tcase, a_full_disk_behind_stdout_is_told);
     tcase_add_test(tcase, gate_tells_worse_from_better);
     tcase_add_test(tcase, gate_refuses_what_is_not_the_baseline);
     tcase_add_test(tcase, checked_finds_the_overlap);

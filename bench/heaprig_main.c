@@ -3,7 +3,9 @@
 #include "../trace/names.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define C(name, summary) int cmd_##name(int argc, char **argv);
 #include "commands.h"
@@ -37,7 +39,16 @@ static const char *command_name(const void *table, size_t index) {
     return ((const struct command *)table)[index].name;
 }
 
+/* At the end of every command: what was printed but did not reach stdout was not said. */
+static void stdout_check(void) {
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        fputs("heaprig: cannot write to stdout\n", stderr);
+        _exit(2);
+    }
+}
+
 int main(int argc, char **argv) {
+    (void)atexit(stdout_check);
     if (argc < 2) {
         return usage(stderr, 2);
     }
