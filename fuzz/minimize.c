@@ -45,9 +45,13 @@ void work_mend(struct work *work) {
     next->op_count = kept;
 }
 
+bool work_may_run(const struct work *work) {
+    return work->how->runs_max == 0 || work->how->runs < work->how->runs_max;
+}
+
 bool work_try(struct work *work) {
     struct judge_outcome outcome;
-    if (work->how->runs_max != 0 && work->how->runs >= work->how->runs_max) {
+    if (!work_may_run(work)) {
         return false;
     }
     work_mend(work);

@@ -171,7 +171,7 @@ bool work_search(struct work *work) {
     if (is_short(work->best) || how->target.how == JUDGE_TIMEOUT) {
         return false;
     }
-    while (!found && !work->failed && number < end) {
+    while (!found && !work->failed && number < end && work_may_run(work)) {
         if (!judge_search(how->judge, candidate_draw, work, number, end, &how->target, &number,
                           work->problem)) {
             work->failed = true;

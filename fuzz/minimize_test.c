@@ -13,14 +13,18 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { BYTES = PROGRAM_SETUP_BYTES + 64 * PROGRAM_RECORD_BYTES, SHORT_OPS = 8 };
 
 static enum canary_fault fault_under_test;
 
+static unsigned *inits; /* in memory that all processes share */
+
 static struct alloc *faulty_init(void *pool, size_t pool_bytes, const struct alloc_cfg *cfg) {
     (void)cfg;
+    *inits += 1;
     const struct alloc_cfg fault = {.block_bytes = (uint32_t)fault_under_test};
     return canary_ops.init(pool, pool_bytes, &fault);
 }
@@ -87,6 +91,34 @@ START_TEST(faults_shrink) {
 }
 END_TEST
 
+/* Who allows one run gets the script as it is, after no more runs than that, nor a search. */
+START_TEST(runs_are_limited) {
+    enum { ALLOCS = 4 * SHORT_OPS };
+    struct alloc_ops ops = canary_ops;
+    ops.init = faulty_init;
+    fault_under_test = CANARY_PREFIX_SHORT;
+    struct judge *judge = judge_for(&ops);
+    struct problem problem = {""};
+    struct minimize how = {.judge = judge, .runs_max = 1};
+    struct script script;
+    ck_assert(script_open(&script, ALLOCS + 1 + PROGRAM_SLOTS, 0));
+    script.setup = (struct script_setup){.pool_bytes = 1 << 16};
+    for (uint32_t i = 0; i < ALLOCS; i++) { /* of many sizes: more lines than are left alone */
+        script.ops[i] = (struct op)TEST_ALLOC(i, 40 + i);
+    }
+    script.ops[ALLOCS] = (struct op)TEST_REALLOC(0, 400);
+    script.op_count = ALLOCS + 1;
+    ck_assert(judge_script(judge, &script, &how.target, &problem));
+    ck_assert_int_eq(how.target.how, JUDGE_BROKEN);
+    *inits = 0;
+    ck_assert_msg(minimize_script(&how, &script, &problem), "%s", problem.text);
+    ck_assert_uint_eq(how.runs, 1);
+    ck_assert_uint_eq(*inits, 1);
+    script_close(&script);
+    judge_free(judge);
+}
+END_TEST
+
 /* Ways in which an allocator takes its process with it, all on a request of 40 bytes and more. */
 enum { CRASHES, HANGS, EXITS };
 static int way;
@@ -131,11 +163,16 @@ START_TEST(ends_are_told_apart) {
 END_TEST
 
 int main(void) {
+    inits = mmap(NULL, sizeof *inits, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (inits == MAP_FAILED) {
+        return EXIT_FAILURE;
+    }
     Suite *suite = suite_create("minimize");
     TCase *tcase = tcase_create("minimize");
     suite_add_tcase(suite, tcase);
     tcase_set_timeout(tcase, 600);
     tcase_add_loop_test(tcase, faults_shrink, 0, CANARY_FAULT_COUNT);
+    tcase_add_test(tcase, runs_are_limited);
     tcase_add_loop_test(tcase, ends_are_told_apart, 0, 3);
     return test_main(suite);
 }

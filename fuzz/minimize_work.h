@@ -28,6 +28,9 @@ void work_name(struct work *work);
 /* Runs `next`, mended and named; takes it as best when it fails as the target does. */
 bool work_try(struct work *work);
 
+/* False once as many candidates ran as the caller allows. */
+bool work_may_run(const struct work *work);
+
 /* Steps of a script: extras and ops. */
 uint32_t work_steps(const struct script *script);
 
