@@ -42,17 +42,17 @@ last_number() { sed -n "s/.*$2: *\([0-9]*\).*/\1/p" "$1" | tail -1; }
 
 # found_say TARGET FILE LOG: what happened, where the input lies, how to shrink it.
 found_say() {
-    local name=$1 words blame
+    local name=$1 words said blame
     [ "$1" != plugin ] || name=$plugin
     words=$(sed -n 's/^heaprig: //p; s/^.*ERROR: AddressSanitizer: \([^ ]*\).*/AddressSanitizer: \1/p
         s/^\([^ ]*: runtime error: .*\)/\1/p' "$3" | head -1)
     case $2 in */timeout-*) words="$name: hangs, no end after 5 s" ;; esac
     if is_alloc "$1"; then
-        # What the target could not say (a crash, an exit, a hang) is seen from a process of its own.
-        [ -n "$words" ] || words=$(build/heaprig minimize -a "$name" -s 5 "$2" -o "$2.txt" 2>/dev/null |
-            sed -n 's/^# //p' | head -1) || true
-        # Does it take one of its functions to go wrong?
-        blame=$(build/heaprig minimize -a "$name" -s 5 -r 1 "$2" 2>/dev/null | sed -n 's/^# \(.* is to blame.*\)/\1/p') || true
+        # In a process of its own: what the target could not say (a crash, an exit, a hang), and whether it takes
+        # one of the allocator's functions to go wrong.
+        said=$(build/heaprig minimize -a "$name" -s 5 -r 1 "$2" 2>/dev/null) || true
+        [ -n "$words" ] || words=$(sed -n 's/^# //p' <<<"$said" | head -1)
+        blame=$(sed -n 's/^# \(.* is to blame.*\)/\1/p' <<<"$said")
         printf 'FOUND %s\n  input   %s\n  shrink  build/heaprig minimize -a %s %s -o bug.txt\n' \
             "${words:-$1: stopped, see $3}" "$2" "$name" "$2"
         [ -z "$blame" ] || printf '  blame   %s\n' "$blame"
