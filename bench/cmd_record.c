@@ -9,6 +9,7 @@
  *
  * The program's output is left alone: all that is said here goes to stderr.
  */
+#include "../trace/file_bytes.h"
 #include "../trace/record_reader.h"
 #include "../trace/record_stream.h"
 #include "../trace/trace.h"
@@ -60,7 +61,7 @@ static const struct argp_option record_options[] = {
     {0}};
 
 struct settings {
-    const char *output;
+    const char *output; /* as given, then PROGRAM.hrt if it was not */
     const char *child;
     const char *preload;
     const char *folder;
@@ -272,11 +273,6 @@ static bool traces_keep(const char *folder, pid_t pid, const struct settings *se
     if (!record_reader_list(folder, &images.image, &images.count, problem)) {
         return false;
     }
-    const char *program = strrchr(settings->program[0], '/');
-    program = program != NULL ? program + 1 : settings->program[0];
-    char output[PATH_MAX];
-    snprintf(output, sizeof output, "%s.hrt", program);
-    const char *path = settings->output != NULL ? settings->output : output;
     const struct record_image *image = image_choose(&images, settings->child, pid);
     bool kept;
     if (images.count > 1 || (image == NULL && images.count > 0)) {
@@ -284,16 +280,17 @@ static bool traces_keep(const char *folder, pid_t pid, const struct settings *se
         images_show(&images);
     }
     if (settings->child != NULL && strcmp(settings->child, "all") == 0) {
-        kept = traces_keep_all(&images, settings, path, problem);
+        kept = traces_keep_all(&images, settings, settings->output, problem);
     } else if (image != NULL) {
-        kept = trace_keep(image, settings, path, problem);
+        kept = trace_keep(image, settings, settings->output, problem);
     } else if (settings->child != NULL) {
         kept = problem_set(problem, "--child %s: no such process was recorded", settings->child);
     } else {
         kept = problem_set(problem,
                            "%s: made no calls that could be recorded, expected a program linked "
                            "dynamically%s",
-                           program, images.count > 0 ? "; --child picks another process" : "");
+                           settings->program[0],
+                           images.count > 0 ? "; --child picks another process" : "");
     }
     free(images.image);
     return kept;
@@ -323,8 +320,15 @@ int cmd_record(int argc, char **argv) {
     cli_parse_in_order(&argp, argc, argv, &settings);
     struct problem problem = {""};
     char folder[PATH_MAX];
+    char output[PATH_MAX];
     int status = 0;
-    bool recorded = folder_make(settings.folder, folder, &problem);
+    if (settings.output == NULL) {
+        const char *slash = strrchr(settings.program[0], '/');
+        snprintf(output, sizeof output, "%s.hrt", slash != NULL ? slash + 1 : settings.program[0]);
+        settings.output = output;
+    }
+    bool recorded = file_bytes_may_write(settings.output, &problem) &&
+                    folder_make(settings.folder, folder, &problem);
     if (recorded) {
         recorded = program_record(&settings, folder, &status, &problem);
         folder_remove(folder);

@@ -204,6 +204,20 @@ START_TEST(a_full_disk_behind_stdout_is_told) {
 }
 END_TEST
 
+/* A program may run for hours: that its trace cannot be kept is said before. */
+START_TEST(record_knows_where_to_write_before_it_runs) {
+    static const char *const outputs[] = {"@/nowhere/x.hrt", "@", "/proc/x.hrt", "@/ran/x.hrt"};
+    char path[128], arguments[256];
+    (void)snprintf(path, sizeof path, "%s/ran", folder);
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+        (void)snprintf(arguments, sizeof arguments, "record -o %s -- touch %s", outputs[i], path);
+        HEAPRIG(2, arguments);
+        SAYS("expected");
+        ck_assert_int_ne(access(path, F_OK), 0);
+    }
+}
+END_TEST
+
 /* `sed -i SCRIPT FILE` in the test's folder. */
 static void edit(const char *script, const char *file) {
     char command[512];
@@ -414,6 +428,7 @@ int main(void) {
     tcase_add_test(tcase, minimize_shrinks);
     tcase_add_test(tcase, bad_input_exits_2);
     tcase_add_test(tcase, a_full_disk_behind_stdout_is_told);
+    tcase_add_test(tcase, record_knows_where_to_write_before_it_runs);
     tcase_add_test(tcase, gate_tells_worse_from_better);
     tcase_add_test(tcase, gate_refuses_what_is_not_the_baseline);
     tcase_add_test(tcase, checked_finds_the_overlap);

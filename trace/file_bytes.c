@@ -120,17 +120,26 @@ static int special_write(const char *path, const struct file_bytes *file) {
     return descriptor < 0 ? errno : descriptor_finish(descriptor, file);
 }
 
-static int beside_write(const char *path, const struct file_bytes *file) {
-    char beside[4096];
-    int length = snprintf(beside, sizeof beside, "%s.%ld.part", path, (long)getpid());
-    if (length < 0 || (size_t)length >= sizeof beside) {
+enum { BESIDE_BYTES = 4096 };
+
+/* Makes an empty file that is to become `path`; returns 0 or an errno. */
+static int beside_open(const char *path, char beside[BESIDE_BYTES], int *descriptor) {
+    int length = snprintf(beside, BESIDE_BYTES, "%s.%ld.part", path, (long)getpid());
+    if (length < 0 || length >= BESIDE_BYTES) {
         return ENAMETOOLONG;
     }
-    int descriptor = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (descriptor < 0) {
-        return errno;
+    *descriptor = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    return *descriptor < 0 ? errno : 0;
+}
+
+static int beside_write(const char *path, const struct file_bytes *file) {
+    char beside[BESIDE_BYTES];
+    int descriptor;
+    int error = beside_open(path, beside, &descriptor);
+    if (error != 0) {
+        return error;
     }
-    int error = descriptor_finish(descriptor, file);
+    error = descriptor_finish(descriptor, file);
     if (error == 0 && rename(beside, path) != 0) {
         error = errno;
     }
@@ -138,6 +147,24 @@ static int beside_write(const char *path, const struct file_bytes *file) {
         (void)unlink(beside);
     }
     return error;
+}
+
+bool file_bytes_may_write(const char *path, struct problem *problem) {
+    char beside[BESIDE_BYTES];
+    struct stat status;
+    int error, descriptor;
+    if (path_is_special(path)) { /* not opened: the reader of a pipe would see it end */
+        bool is_folder = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+        error = is_folder ? EISDIR : access(path, W_OK) == 0 ? 0 : errno;
+    } else {
+        error = beside_open(path, beside, &descriptor);
+        if (error == 0) {
+            (void)close(descriptor);
+            (void)unlink(beside);
+        }
+    }
+    return error == 0 ||
+           problem_set(problem, "%s: %s, expected to write there", path, strerror(error));
 }
 
 bool file_bytes_write(const char *path, const struct file_bytes *file, struct problem *problem) {

@@ -27,6 +27,10 @@ bool file_bytes_read(const char *path, struct file_bytes *out, struct problem *p
  * left beside it. A path that names a device or pipe is written directly. */
 bool file_bytes_write(const char *path, const struct file_bytes *file, struct problem *problem);
 
+/* Tries whether file_bytes_write() could begin, for who would hear of it only after hours of work.
+ * False when not; nothing is left beside. */
+bool file_bytes_may_write(const char *path, struct problem *problem);
+
 /* Appends; false when memory is out. Amortised O(count). */
 bool file_bytes_append(struct file_bytes *file, const void *bytes, size_t count);
 
