@@ -26,12 +26,10 @@ static const struct row_kind *const kinds[] = {&bench_rows,   &fit_rows,  &cost_
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 static const char doc[] =
-    "Compares two results: folders (bench.json, fit.json, cost.json, size.json: what OLD has) or "
-    "single "
-    "files.\v"
+    "Compares two results: folders (bench.json, fit.json, cost.json, threads.json, size.json, "
+    "mmu.json: what OLD has) or single files, of the kind that their names begin with.\v"
     "Exact figures (memory, failures, smallest pools, instructions, digests) are compared for "
-    "equality, times as "
-    "ratios with their intervals. Only what changed is printed.\n"
+    "equality, times as ratios with their intervals. Only what changed is printed.\n"
     "Example: heaprig compare results/baseline results/latest\n"
     "Exit status: 0 no exact figure got worse, 1 one did or its row is gone, 2 bad usage or input.";
 
@@ -78,7 +76,7 @@ static bool files_compare(const struct row_kind *kind, const char *const path[2]
     return read;
 }
 
-/* A file's kind is what its name begins with; else it is of the first kind. */
+/* A file's kind is what its name begins with, if it does. */
 static const struct row_kind *kind_of(const char *path) {
     const char *name = strrchr(path, '/');
     name = name != NULL ? name + 1 : path;
@@ -87,7 +85,18 @@ static const struct row_kind *kind_of(const char *path) {
             return kinds[i];
         }
     }
-    return kinds[0];
+    return NULL;
+}
+
+/* Of a kind that one of the names tells, else of the first. */
+static bool two_files_compare(const struct compare_options *o, struct compare_counts *counts,
+                              struct problem *problem) {
+    const struct row_kind *old = kind_of(o->path[0]), *new = kind_of(o->path[1]);
+    if (old != NULL && new != NULL && old != new) {
+        return problem_set(problem, "%s, %s: expected results of one kind", o->path[0], o->path[1]);
+    }
+    const struct row_kind *kind = old != NULL ? old : new != NULL ? new : kinds[0];
+    return files_compare(kind, o->path, &o->how, counts, problem);
 }
 
 static bool folders_compare(const struct compare_options *o, struct compare_counts *counts,
@@ -109,10 +118,8 @@ static bool folders_compare(const struct compare_options *o, struct compare_coun
         }
     }
     return found ||
-           problem_set(
-               problem,
-               "%s: no bench.json, fit.json, cost.json or size.json in it, expected results",
-               o->path[0]);
+           problem_set(problem, "%s: no bench.json, fit.json or the like in it, expected results",
+                       o->path[0]);
 }
 
 int cmd_compare(int argc, char **argv) {
@@ -126,9 +133,8 @@ int cmd_compare(int argc, char **argv) {
                           o.path[1]);
         return cli_problem(&problem);
     }
-    bool compared = is_folder(o.path[0])
-                        ? folders_compare(&o, &counts, &problem)
-                        : files_compare(kind_of(o.path[0]), o.path, &o.how, &counts, &problem);
+    bool compared = is_folder(o.path[0]) ? folders_compare(&o, &counts, &problem)
+                                         : two_files_compare(&o, &counts, &problem);
     if (!compared) {
         return cli_problem(&problem);
     }

@@ -155,6 +155,7 @@ START_TEST(bad_input_exits_2) {
         {"compare @ @", "expected results"},
         {"compare @ /dev/null", "expected two folders or two files"},
         {"compare /dev/null /dev/null", "/dev/null:1"},
+        {"compare @/fit.json @/mmu.json", "expected results of one kind"},
         {"digest -t gen:nothing", "nothing"},
         {"minimize gen:lifo", "--allocator missing"},
         {"minimize -a tlsf", "INPUT missing"},
@@ -178,6 +179,8 @@ START_TEST(bad_input_exits_2) {
     if (meta_unfit_reason() == NULL) {
         HEAPRIG(2, "bench -a bump -t gen:lifo:1:1000 -o /proc/heaprig");
         SAYS("/proc/heaprig");
+        HEAPRIG(2, "fit -a bestfit -t gen:lifo:1:1000 -o /dev/null");
+        SAYS("/dev/null: cannot write results: Not a directory");
     }
 }
 END_TEST
@@ -384,6 +387,26 @@ START_TEST(list_names_all) {
 }
 END_TEST
 
+/* An example is to be copied: none is so long that argp breaks it. */
+START_TEST(examples_stay_on_their_lines) {
+    static const char *const commands[] = {
+#define C(name, summary) #name,
+#include "commands.h"
+#undef C
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        char arguments[64];
+        (void)snprintf(arguments, sizeof arguments, "%s --help", commands[i]);
+        HEAPRIG(0, arguments);
+        const char *line = strstr(output, "\nExamples:\n");
+        line = line != NULL ? strchr(line + 1, '\n') + 1 : "";
+        for (; line[0] != '\0' && line[0] != '\n'; line = strchr(line, '\n') + 1) {
+            ck_assert_msg(line[0] == ' ', "heaprig %s breaks an example: %s", arguments, line);
+        }
+    }
+}
+END_TEST
+
 /* Own allocators place alike on every machine: the digests of this build and of the other builds
  * that exist here are the same text. */
 START_TEST(digests_are_the_machine_s_none) {
@@ -435,6 +458,7 @@ int main(void) {
     tcase_add_test(tcase, threads_measures_and_writes);
     tcase_add_test(tcase, threads_checked_finds_the_overlap);
     tcase_add_test(tcase, list_names_all);
+    tcase_add_test(tcase, examples_stay_on_their_lines);
     tcase_add_test(tcase, digests_are_the_machine_s_none);
     return test_main(suite);
 }

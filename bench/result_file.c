@@ -28,8 +28,11 @@ bool result_folder_make(const char *folder, struct problem *problem) {
             }
         }
     }
-    if (access(folder, W_OK | X_OK) != 0) {
-        return problem_set(problem, "%s: cannot write results: %s", folder, strerror(errno));
+    struct stat status;
+    bool is_folder = stat(folder, &status) == 0 && S_ISDIR(status.st_mode);
+    if (!is_folder || access(folder, W_OK | X_OK) != 0) {
+        return problem_set(problem, "%s: cannot write results: %s", folder,
+                           strerror(is_folder ? errno : ENOTDIR));
     }
     return true;
 }
