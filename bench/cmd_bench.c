@@ -44,14 +44,14 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "Replays traces on allocators and prints net time per operation, tail latency and memory.\v"
     "Examples:\n"
-    "  heaprig bench                                    everything on the whole corpus\n"
-    "  heaprig bench -a tlsf,bestfit,./my.so -t my.hrt  mine beside others, on my trace\n"
+    "  heaprig bench                            all allocators on all of the corpus\n"
+    "  heaprig bench -a tlsf,./my.so -t my.hrt  mine beside another, on my trace\n"
     "  heaprig bench -a ./my.so -t gen:embedded --checked\n"
-    "  heaprig bench --exact --columns frag_            fragmentation: all measures, all parts\n\n"
+    "  heaprig bench --exact --columns frag_    fragmentation: measures and parts\n\n"
     "ns/op is the median over rounds of (run - null replay of the same round) / operations; the "
     "results carry its 95 % interval. Latency is the least of up to 5 identical replays for each "
-    "call. "
-    "The pool is 4 x the peak of live bytes + 1 MiB (FIXED_SIZE: as many blocks as live at once).\n"
+    "call. The pool is 4 x the peak of live bytes + 1 MiB (FIXED_SIZE: as many blocks as live at "
+    "once).\n"
     "Exit status: 0 fine, 1 an allocator broke a rule, 2 bad usage or input.";
 
 static error_t option_parse(int key, char *text, struct argp_state *state) {

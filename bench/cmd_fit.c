@@ -29,7 +29,7 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "Searches the smallest pool on which each allocator completes each trace, to 0.4 %.\v"
     "Examples:\n"
-    "  heaprig fit -t my.hrt                   how much memory does my program need?\n"
+    "  heaprig fit -t my.hrt           how much memory does my program need?\n"
     "  heaprig fit -a tlsf,./my.so -t gen:comb,gen:embedded\n"
     "  heaprig fit --columns fit_bytes,floor_bytes   the same in bytes\n\n"
     "Shown is pool / peak of live bytes. 'floor' is what a 4-byte header and an 8-byte granule "

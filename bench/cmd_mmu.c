@@ -48,9 +48,9 @@ static const char doc[] =
     "Figures are exact for one compiler; of a plug-in without instrumentation (README.md) only the "
     "program's touches are seen.\n\n"
     "Examples:\n"
-    "  heaprig mmu                               own allocators, traces of ARMv7 programs\n"
+    "  heaprig mmu                     own allocators, traces of ARMv7 programs\n"
     "  heaprig mmu --core a15 --pages 4k,64k,1m -a tlsf,./my.so -t my.hrt\n"
-    "  heaprig mmu --core a9 --knob main_sets=64 --columns walk_reads,accesses -t my.hrt\n"
+    "  heaprig mmu --core a9 --knob main_sets=64 --columns walk_reads -t my.hrt\n"
     "  heaprig mmu --core list";
 
 /* ---- options ---- */

@@ -26,7 +26,7 @@ static const char doc[] =
     "Examples:\n"
     "  heaprig run --allocator tlsf -- python3 script.py\n"
     "  heaprig run -a ./my_alloc.so --stats -- ./my_program --its args\n"
-    "  heaprig run -a tlsf --pool 2097152 -- ./my_program      # does it live in 2 MiB?\n"
+    "  heaprig run -a tlsf --pool 2097152 -- ./my_program  # does it do with 2 MiB?\n"
     "\n"
     "The exit status is the program's, 128 + n when signal n ended it, or 2 when it was not "
     "started.";

@@ -30,15 +30,12 @@ static const struct argp_option options[] = {
 
 static const char doc[] =
     "Replays each recorded thread's operations on a thread of its own, all on one shared heap: "
-    "only "
-    "what belongs to one block keeps its order across threads.\v"
+    "only what belongs to one block keeps its order across threads.\v"
     "Allocators must be fit for several callers at a time: lock:NAME is any allocator behind a "
     "spinlock (alloc/locked.h). The default is all own ones so, beside the system's. Traces must "
-    "have "
-    "several threads (default: gen:messages and those of the corpus).\n\n"
+    "have several threads.\n\n"
     "What the lock is held for is what a task or an interrupt may have to wait for. `heaprig cost "
-    "-a "
-    "lock:NAME` counts it in instructions, exactly, but on one thread.\n\n"
+    "-a lock:NAME` counts it in instructions, exactly, but on one thread.\n\n"
     "Examples:\n"
     "  heaprig threads -t my.hrt\n"
     "  heaprig threads -a lock:tlsf,lock:./my_alloc.so -t gen:messages:7\n"

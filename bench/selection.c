@@ -54,8 +54,11 @@ static char *option_help(int key, const char *text, void *input) {
     const struct selection_choice *choice = input;
     char *help = NULL;
     if ((key != 'a' && key != 't') || choice == NULL ||
-        asprintf(&help, "%s (default: %s)", text,
-                 key == 'a' ? allocators[choice->which] : corpus_pattern(choice->which)) < 0) {
+        asprintf(&help, "%s (default: %s%s)", text,
+                 key == 'a' ? allocators[choice->which] : corpus_pattern(choice->which),
+                 key == 't' && choice->which == SELECTION_THREADS
+                     ? ", those of several threads, and gen:messages"
+                     : "") < 0) {
         return (char *)(uintptr_t)text;
     }
     return help; /* argp frees it */
