@@ -196,12 +196,12 @@ static enum trace_push slice_push(struct trace_builder *builder, const struct op
 }
 
 bool trace_slice(struct trace *trace, size_t first, size_t count, struct problem *problem) {
+    if (first == 0 && count >= trace->op_count) {
+        return true;
+    }
     if (first >= trace->op_count) {
         return problem_set(problem, "%s: slice starts at op %zu, expected one of %zu", trace->name,
                            first, trace->op_count);
-    }
-    if (first == 0 && count >= trace->op_count) {
-        return true;
     }
     count = count < trace->op_count - first ? count : trace->op_count - first;
     struct trace_builder *builder = trace_builder_new();

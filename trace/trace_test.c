@@ -238,6 +238,10 @@ START_TEST(a_slice_of_all_changes_nothing) {
     ck_assert_str_ne(trace.sha256, whole.sha256);
     trace_release(&trace);
     trace_release(&whole);
+    struct trace empty = test_trace(NULL, 0); /* of a program that asked for nothing */
+    ck_assert(trace_slice(&empty, 0, SIZE_MAX, &problem));
+    ck_assert_uint_eq(empty.op_count, 0);
+    trace_release(&empty);
 }
 END_TEST
 
