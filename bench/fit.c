@@ -13,16 +13,24 @@ enum {
     FIT_POOL_LEAST = 64,
 };
 
+/* Watches a replay up to its first failure. */
+struct fit_watch {
+    const struct stage *stage;
+    bool failed;
+};
+
 static bool fit_after(void *ctx, const struct replay_event *event) {
-    const struct stage *stage = ctx;
-    return event->op->kind == OP_FREE || event->payload != NULL ||
-           stage_refuses(stage, event->bytes);
+    struct fit_watch *watch = ctx;
+    watch->failed = event->op->kind != OP_FREE && event->payload == NULL &&
+                    !stage_refuses(watch->stage, event->bytes);
+    return !watch->failed;
 }
 
 bool fit_completes(struct stage *stage, size_t pool_bytes) {
     struct replay replay;
     struct replay_result result;
-    struct replay_observer observer = {.ctx = stage, .after = fit_after};
+    struct fit_watch watch = {.stage = stage};
+    struct replay_observer observer = {.ctx = &watch, .after = fit_after};
     stage->plan.pool_bytes = pool_bytes;
     if (!stage_ready(stage, &replay)) {
         return false;
@@ -30,7 +38,7 @@ bool fit_completes(struct stage *stage, size_t pool_bytes) {
     replay.observers = &observer;
     replay.observer_count = 1;
     replay_run(&replay, &result);
-    return result.ops_done == replay.op_count;
+    return !watch.failed;
 }
 
 size_t fit_pool_most(const struct alloc_ops *ops, const struct trace *trace) {

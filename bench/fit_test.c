@@ -64,6 +64,25 @@ START_TEST(smallest_shelf_by_hand) {
 }
 END_TEST
 
+/* A trace that ends with its peak, as the opening part of a longer one may. */
+START_TEST(the_last_request_counts) {
+    struct op ops[5];
+    for (uint32_t i = 0; i < 5; i++) {
+        ops[i] = (struct op)TEST_ALLOC(i, 40);
+    }
+    struct trace trace = test_trace(ops, 5);
+    struct stage stage;
+    struct stage_memory memory;
+    struct fit fit;
+    ck_assert(search(&shelf_ops, &trace, &fit, &stage, &memory));
+    ck_assert(fit_completes(&stage, SHELF_CONTROL + 5 * (size_t)SHELF_BLOCK));
+    ck_assert(!fit_completes(&stage, SHELF_CONTROL + 5 * (size_t)SHELF_BLOCK - 1));
+    ck_assert_uint_ge(fit.fit_bytes, SHELF_CONTROL + 5 * (size_t)SHELF_BLOCK);
+    stage_memory_close(&memory);
+    trace_release(&trace);
+}
+END_TEST
+
 START_TEST(gap_below_the_answer_is_noticed) {
     struct alloc_ops gap = shelf_ops;
     gap.init = gap_init;
@@ -170,6 +189,7 @@ int main(void) {
     suite_add_tcase(suite, tcase);
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, smallest_shelf_by_hand);
+    tcase_add_test(tcase, the_last_request_counts);
     tcase_add_test(tcase, gap_below_the_answer_is_noticed);
     tcase_add_test(tcase, pool_max_is_kept);
     tcase_add_test(tcase, hopeless_is_said);
