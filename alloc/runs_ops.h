@@ -235,9 +235,8 @@ HEAP_COLD enum alloc_status block_free_beyond(const struct heap *a, const void *
 
 static __attribute__((noinline)) enum alloc_status block_free(struct heap *h, void *p) {
     uint32_t b = payload_block(h, p);
-    if (__builtin_expect(!heap_reaches(h, p) || is_behind_slots(h, p) || !block_is_live(h, b) ||
-                             block_is_parked(h, b),
-                         0)) {
+    bool is_live = heap_reaches(h, p) && !is_behind_slots(h, p) && block_is_live(h, b);
+    if (__builtin_expect(!is_live || block_is_parked(h, b), 0)) {
         return block_free_beyond(h, p);
     }
     uint32_t header = heap_get(h, b);
