@@ -273,6 +273,16 @@ static void set_pool_and_misuse(struct script *script, uint32_t i, uint64_t valu
     set_pool(script, i, value);
 }
 
+/* Requests for most of the pool keep what they leave of it. */
+static void set_pool_and_bytes(struct script *script, uint32_t i, uint64_t value) {
+    uint64_t less = script->setup.pool_bytes - value;
+    for (uint32_t op = 0; op < script->op_count; op++) {
+        uint64_t *bytes = &script->ops[op].bytes;
+        *bytes -= *bytes > script->setup.pool_bytes / 2 && *bytes > less ? less : 0;
+    }
+    set_pool(script, i, value);
+}
+
 static void set_misalign(struct script *script, uint32_t i, uint64_t value) {
     (void)i;
     script->setup.misalign = (uint32_t)value;
@@ -304,6 +314,7 @@ static bool numbers_shrink(struct work *work) {
     shrunk |= value_shrink(work, setup->pool_bytes, 1, set_pool, 0);
     shrunk |= work->best->extra_count > 0 &&
               value_shrink(work, setup->pool_bytes, 1, set_pool_and_misuse, 0);
+    shrunk |= value_shrink(work, setup->pool_bytes, 1, set_pool_and_bytes, 0);
     for (uint32_t i = 0; i < work->best->op_count && !work->failed; i++) {
         const struct op *op = &work->best->ops[i];
         if (op->kind == OP_ALIGNED) {
@@ -370,12 +381,24 @@ static void names_settle(struct work *work) {
     (void)work_try(work);
 }
 
+/* The pool that has as much as the script's pool and its regions together. */
+static uint32_t roomy_bytes(const struct script *script) {
+    uint32_t bytes = script->setup.pool_bytes;
+    for (uint32_t i = 0; i < script->extra_count; i++) {
+        const struct script_extra *extra = &script->extras[i];
+        if (extra->kind == SCRIPT_REGION && bytes + extra->bytes <= PROGRAM_POOL_MAX) {
+            bytes += extra->bytes;
+        }
+    }
+    return bytes;
+}
+
 bool minimize_script(struct minimize *how, struct script *script, struct problem *problem) {
     struct work work = {.how = how,
                         .best = script,
                         .problem = problem,
                         .slot_count = 1,
-                        .roomy_bytes = script->setup.pool_bytes};
+                        .roomy_bytes = roomy_bytes(script)};
     for (uint32_t i = 0; i < script->op_count; i++) {
         uint32_t slot = script->ops[i].slot;
         work.slot_count = slot >= work.slot_count ? slot + 1 : work.slot_count;

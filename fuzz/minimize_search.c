@@ -3,17 +3,18 @@
  * minimize_search.c - shorter scripts by chance
  *
  * To take steps away one by one or in pairs ends where three would have to go at once, or where one
- * realloc could do what four allocs and frees do. Here thousands of candidates are drawn, each a
- * mixture of the smallest script so far and of steps made up from its sizes, with fewer steps; what
- * is found is shrunk further as everything else. A candidate is its number: the same number draws
- * the same script, so the child that tries them and the parent need not talk about them.
+ * realloc could do what four allocs and frees do. Here thousands of candidates are drawn, each
+ * either the smallest script so far with fewer steps, or a few steps made up from its sizes in a
+ * pool that suits them; what is found is shrunk further as everything else. A candidate is its
+ * number: the same number draws the same script, so the child that tries them and the parent need
+ * not talk about them.
  */
 #include "minimize_work.h"
 #include "random_ops.h"
 
-/* Ops that the candidates of a search may have together, what a pool of 4 KiB counts as, and what
- * is short enough not to be searched for anything shorter: few steps, or more than a search could
- * do without that are few lines. */
+/* Ops that the candidates of a search may have together, where each 4 KiB of the pool is one more;
+ * what a candidate counts as before its first op; and what is short enough not to be searched for
+ * anything shorter: few steps, or more than a search could do without that are few lines. */
 enum { OPS_BUDGET = 8000000, OVERHEAD_OPS = 4, SHORT_STEPS = 8, LONG_STEPS = 32 };
 
 static bool is_short(const struct script *script) {
@@ -116,22 +117,63 @@ static void op_change(struct draw *draw, struct script *next) {
     op->slot %= draw->work->slot_count;
 }
 
-/* A few made-up ops in the setup of the best, or where there was room still. */
+/* Fills `next` with ops that meet: a free or realloc is of what is live then, and sizes are drawn
+ * for all together, few or many, since a fault of a list needs blocks of one class. */
+static void ops_draw(struct draw *draw, struct script *next) {
+    uint64_t palette[SHORT_STEPS];
+    size_t sizes = 1 + below(draw, SHORT_STEPS);
+    uint8_t align_log2 = (uint8_t)(4 + below(draw, 8));
+    uint32_t live[SHORT_STEPS], live_count = 0, slots = 0;
+    for (size_t i = 0; i < sizes; i++) {
+        palette[i] = bytes_draw(draw);
+    }
+    for (uint32_t i = 0; i < next->op_count; i++) {
+        struct op *op = &next->ops[i];
+        *op = op_draw(draw, 1);
+        bool is_new = op->kind != OP_FREE && op->kind != OP_REALLOC;
+        if (!is_new && live_count == 0) {
+            op->kind = OP_ALLOC;
+            is_new = true;
+        }
+        size_t at = is_new ? live_count++ : below(draw, live_count);
+        if (is_new) {
+            live[at] = slots++ % draw->work->slot_count;
+        }
+        op->slot = live[at];
+        op->bytes = op->kind != OP_FREE ? palette[below(draw, sizes)] : 0;
+        op->align_log2 = op->kind == OP_ALIGNED ? align_log2 : 0;
+        if (op->kind == OP_FREE) {
+            live[at] = live[--live_count];
+        }
+    }
+}
+
+/* The pool of the best, the one where there was room still, or one that fewer blocks fill. */
+static uint32_t pool_draw(struct draw *draw) {
+    uint32_t best = draw->work->best->setup.pool_bytes, roomy = draw->work->roomy_bytes;
+    switch (below(draw, 3)) {
+    case 0:
+        return best;
+    case 1:
+        return roomy;
+    default:
+        roomy >>= below(draw, 8);
+        return roomy - 8 * (uint32_t)below(draw, roomy / 16 + 1);
+    }
+}
+
+/* A few made-up ops in the setup of the best, or in another pool. */
 static void draw_anew(struct draw *draw, uint32_t steps) {
     struct script *next = &draw->work->next;
     uint32_t count = steps - 1 < SHORT_STEPS ? steps - 1 : SHORT_STEPS;
     count -= (uint32_t)below(draw, 2);
     script_copy(next, draw->work->best);
-    if (one_in(draw, 2)) {
-        work_pool_set(next, draw->work->roomy_bytes);
-    }
+    uint32_t pool_bytes = pool_draw(draw);
+    work_pool_set(next, pool_bytes);
+    next->extra_count = one_in(draw, 3) ? 0 : next->extra_count;
     count = count < next->op_room ? count : next->op_room;
     next->op_count = count > next->extra_count ? count - next->extra_count : 1;
-    uint32_t slots =
-        next->op_count < draw->work->slot_count ? next->op_count : draw->work->slot_count;
-    for (uint32_t i = 0; i < next->op_count; i++) {
-        next->ops[i] = op_draw(draw, slots);
-    }
+    ops_draw(draw, next);
     for (uint32_t i = 0; i < next->extra_count; i++) {
         if (next->extras[i].after > next->op_count) {
             next->extras[i].after = next->op_count;
@@ -167,7 +209,7 @@ bool work_search(struct work *work) {
     struct minimize *how = work->how;
     bool found = false;
     uint64_t number = 0, cost = work->best->op_count + OVERHEAD_OPS;
-    uint64_t end = OPS_BUDGET / (cost + work->best->setup.pool_bytes / 4096 * OVERHEAD_OPS);
+    uint64_t end = OPS_BUDGET / (cost + work->best->setup.pool_bytes / 4096);
     if (is_short(work->best) || how->target.how == JUDGE_TIMEOUT) {
         return false;
     }

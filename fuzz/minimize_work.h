@@ -14,7 +14,7 @@ struct work {
     uint8_t *slot_full;   /* for mending; slot_count entries */
     uint32_t *slot_names; /* likewise: new names, from 1 on */
     uint32_t slot_count;
-    uint32_t roomy_bytes; /* the pool before it was shrunk */
+    uint32_t roomy_bytes; /* of pool and regions before they were shrunk */
     struct problem *problem;
     bool failed; /* no process or memory */
 };

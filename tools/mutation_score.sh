@@ -150,7 +150,7 @@ mutant_judge() {
                     rule=$(sed -n 's/^heaprig: [^:]*: op [0-9]*, [^:]*: \([^:]*\):.*/\1/p; s/^SUMMARY: [^:]*: \([A-Za-z ]*[A-Za-z]\).*/\1/p' \
                         "$folder/run.$engine.$seed/said" | head -1)
                     if [ $check = 1 ]; then
-                        said=$(timeout 300 build/heaprig minimize -s 1 -r 10000 -a "$folder/mutant.so" "$crash" \
+                        said=$(timeout 300 build/heaprig minimize -s 1 -r 20000 -a "$folder/mutant.so" "$crash" \
                             -o "$out/$1.$engine.$seed.txt" 2>&1) || true
                         rule=$(sed -n 's/^# [^:]*: op [0-9]*, [^:]*: \([^:]*\):.*/\1/p; s/^# [^:]*: \(crashes.*\|hangs.*\)/\1/p' \
                             <<<"$said" | head -1)
