@@ -4,7 +4,7 @@
  *
  * buddy.h has the picture and the rules, buddy_pieces.h what happens to free pieces, buddy_hot.h
  * what is hot of alloc() and free(); realloc() is in buddy_resize.c, walk() and check() are in
- * buddy_check.c, and buddy_aligned.c is the same for pages.
+ * buddy_check.c, buddy_aligned.c is the same for pages, and buddy_runs.c that without pointers.
  *
  * alloc() and free() of 16-byte units and of pages are compiled for that size, all else takes it
  * from the control structure. All functions are O(orders) plus O(regions), realloc() plus one copy;
@@ -81,23 +81,28 @@ void *buddy_regions_alloc(struct alloc *a, size_t bytes) {
     return NULL;
 }
 
-static __attribute__((noinline)) void *any_split(struct alloc *a, size_t bytes) {
-    return split_for(a, bytes, order_for(bytes, a->unit_log), a->unit_log);
+static __attribute__((noinline)) void *units_alloc(struct alloc *a, size_t bytes) {
+    return any_alloc(a, bytes, a->unit_log);
 }
 
-static __attribute__((noinline)) void *bytes_split(struct alloc *a, size_t bytes, uint32_t wanted) {
-    return split_for(a, bytes, wanted, UNIT_LOG_MIN);
+static __attribute__((noinline)) void *bytes_run_alloc(struct alloc *a, size_t bytes) {
+    return any_alloc(a, bytes, UNIT_LOG_MIN);
+}
+
+static __attribute__((noinline)) void *bytes_split(struct alloc *a, uint32_t wanted) {
+    return split_alloc(a, wanted, UNIT_LOG_MIN);
 }
 
 static void *buddy_alloc(struct alloc *a, size_t bytes) {
     if (a->unit_log != UNIT_LOG_MIN) {
-        return any_split(a, bytes);
+        return units_alloc(a, bytes);
+    }
+    if (bytes - 1 >= PAGE_BYTES) {
+        return bytes_run_alloc(a, bytes);
     }
     uint32_t wanted = order_for(bytes, UNIT_LOG_MIN);
-    if (!is_quick(a, wanted, UNIT_LOG_MIN)) {
-        return bytes_split(a, bytes, wanted);
-    }
-    return quick_alloc(a, wanted, UNIT_LOG_MIN);
+    bool whole = order_is_free(a, wanted);
+    return whole ? quick_alloc(a, wanted, UNIT_LOG_MIN) : bytes_split(a, wanted);
 }
 
 /* ---- allocating with an alignment ---- */
@@ -182,15 +187,22 @@ enum alloc_status buddy_any_free(struct alloc *a, void *p) {
     }
     enum alloc_status status = run_find(a, p, &area, &unit);
     if (status == ALLOC_OK && area->unit_log == PAGE_LOG) {
-        run_free(area, unit, PAGE_LOG);
+        (void)run_free(area, unit, PAGE_LOG);
     } else if (status == ALLOC_OK) {
-        run_free(area, unit, area->unit_log);
+        (void)run_free(area, unit, area->unit_log);
     }
     return status;
 }
 
+static __attribute__((noinline)) enum alloc_status bytes_join(struct alloc *a, uintptr_t unit,
+                                                              intptr_t list, uintptr_t size) {
+    piece_join(view_for(a, UNIT_LOG_MIN), unit, list, size);
+    return ALLOC_OK;
+}
+
 enum alloc_status buddy_free(struct alloc *a, void *p) {
-    return a->unit_log == UNIT_LOG_MIN ? free_for(a, p, UNIT_LOG_MIN) : buddy_any_free(a, p);
+    bool small = a->unit_log == UNIT_LOG_MIN;
+    return small ? free_for(a, p, UNIT_LOG_MIN, bytes_join) : buddy_any_free(a, p);
 }
 
 /* ---- asking ---- */

@@ -14,20 +14,29 @@ static struct alloc *pages_init(void *pool, size_t pool_bytes, const struct allo
     return buddy_format(pool, pool_bytes, cfg, PAGE_BYTES);
 }
 
-static __attribute__((noinline)) void *pages_split(struct alloc *a, size_t bytes, uint32_t wanted) {
-    return split_for(a, bytes, wanted, PAGE_LOG);
+static __attribute__((noinline)) void *pages_run_alloc(struct alloc *a, size_t bytes) {
+    return any_alloc(a, bytes, PAGE_LOG);
+}
+
+static __attribute__((noinline)) void *page_split(struct alloc *a) {
+    return split_alloc(a, 0, PAGE_LOG);
 }
 
 static void *pages_alloc(struct alloc *a, size_t bytes) {
-    uint32_t wanted = order_for(bytes, PAGE_LOG);
-    if (!is_quick(a, wanted, PAGE_LOG)) {
-        return pages_split(a, bytes, wanted);
+    if (bytes - 1 >= PAGE_BYTES) {
+        return pages_run_alloc(a, bytes);
     }
-    return quick_alloc(a, wanted, PAGE_LOG);
+    return order_is_free(a, 0) ? quick_alloc(a, 0, PAGE_LOG) : page_split(a);
+}
+
+static __attribute__((noinline)) enum alloc_status pages_join(struct alloc *a, uintptr_t unit,
+                                                              intptr_t list, uintptr_t size) {
+    piece_join(view_for(a, PAGE_LOG), unit, list, size);
+    return ALLOC_OK;
 }
 
 static enum alloc_status pages_free(struct alloc *a, void *p) {
-    return free_for(a, p, PAGE_LOG);
+    return free_for(a, p, PAGE_LOG, pages_join);
 }
 
 const struct alloc_ops buddy_aligned_ops = {

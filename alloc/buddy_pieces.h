@@ -34,11 +34,7 @@ static inline struct view view_of(struct alloc *a) {
     return (struct view){a, states_of(a), a->first, a->unit_log};
 }
 
-BUDDY_HOT void link_set(struct link *link, intptr_t prev, intptr_t next) {
-    *link = (struct link){(int32_t)prev, (int32_t)next};
-}
-
-/* As link_set(link, prev, LIST_END) for prev < 0, in one store where the machine can. */
+/* Sets prev < 0 and LIST_END, in one store where the machine can. */
 BUDDY_HOT void link_set_only(struct link *link, intptr_t prev) {
     int64_t both = prev;
     _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "prev is the lower half");
@@ -49,8 +45,9 @@ BUDDY_HOT void link_set_only(struct link *link, intptr_t prev) {
 BUDDY_HOT void piece_link(struct view v, uintptr_t unit, intptr_t list) {
     intptr_t ref = v.first + (intptr_t)(unit << ref_log(v.unit_log));
     intptr_t next = link_at(v.a, list)->next;
-    link_set(link_at(v.a, ref), list, next);
-    link_at(v.a, next)->prev = (int32_t)ref;
+    link_at(v.a, ref)->next = (int32_t)next;
+    link_at(v.a, next)->prev = (int32_t)ref; /* in between: else compilers pair both by vectors */
+    link_at(v.a, ref)->prev = (int32_t)list;
     link_at(v.a, list)->next = (int32_t)ref;
     v.states[unit] = (uint8_t)list;
 }
@@ -91,13 +88,14 @@ BUDDY_HOT bool piece_pop(struct view v, uint32_t order, intptr_t *ref) {
     return next == LIST_END;
 }
 
-/* Puts the upper halves that are left when a piece of `order` is split down to `wanted` into the
- * lists, all of which are empty: there would have been no need to split otherwise. Leaves the mask
- * to the caller.
- *   |wanted| wanted |  wanted + 1  |           wanted + 2 = order - 1           | */
+/* Puts the upper halves that are left when a piece of `order` is split down to `wanted`, which is
+ * less, into the lists, all of which are empty: there would have been no need to split otherwise.
+ * Leaves the mask to the caller. |wanted| wanted |  wanted + 1  |           wanted + 2 = order - 1
+ * | */
 BUDDY_HOT void halves_link(struct view v, uintptr_t unit, uint32_t wanted, uint32_t order) {
     uintptr_t size = (uintptr_t)1 << wanted;
-    for (intptr_t list = list_of(wanted); list != list_of(order); list--) {
+    intptr_t list = list_of(wanted);
+    do {
         uintptr_t half = unit + size;
         intptr_t ref = v.first + (intptr_t)(half << ref_log(v.unit_log));
         ALLOC_ASSERT(link_at(v.a, list)->next == LIST_END);
@@ -105,7 +103,7 @@ BUDDY_HOT void halves_link(struct view v, uintptr_t unit, uint32_t wanted, uint3
         link_at(v.a, list)->next = (int32_t)ref;
         v.states[half] = (uint8_t)list;
         size += size;
-    }
+    } while (--list != list_of(order));
 }
 
 /* Puts [unit + units, unit + 2^order) into the lists, where no piece has a free buddy. */
@@ -117,15 +115,14 @@ BUDDY_HOT void tail_insert(struct view v, uintptr_t unit, uint32_t units, uint32
     }
 }
 
-/* Gives back a piece whose state is INTERIOR already, joined with its buddies:
- *   |  piece  |  buddy  |   or   |  buddy  |  piece  |   ->   |       piece       |   and again
+/* Gives back a live piece of a list and of its `size` in units that has a free buddy, joined with
+ * it: |  piece  |  buddy  |   or   |  buddy  |  piece  |   ->   |       piece       |   and again
  * A buddy above begins at most at the end of the area, where a state lies that is never FREE. */
-BUDDY_HOT void piece_free(struct view v, uintptr_t unit, uint32_t order) {
-    uintptr_t size = (uintptr_t)1 << order;
-    intptr_t list = list_of(order);
+BUDDY_HOT void piece_join(struct view v, uintptr_t unit, intptr_t list, uintptr_t size) {
     uint32_t mask = v.a->order_mask;
     uintptr_t buddy = unit ^ size;
-    while (v.states[buddy] == (uint8_t)list) {
+    v.states[unit] = INTERIOR;
+    do {
         if (piece_unlink(v, buddy, list)) {
             mask ^= (uint32_t)size;
         }
@@ -133,9 +130,19 @@ BUDDY_HOT void piece_free(struct view v, uintptr_t unit, uint32_t order) {
         size += size;
         list--;
         buddy = unit ^ size;
-    }
+    } while (v.states[buddy] == (uint8_t)list);
     v.a->order_mask = mask | (uint32_t)size;
     piece_link(v, unit, list);
+}
+
+/* Gives back a live piece that has none; else false. */
+BUDDY_HOT bool piece_free(struct view v, uintptr_t unit, intptr_t list, uintptr_t size) {
+    if (v.states[unit ^ size] == (uint8_t)list) {
+        return false;
+    }
+    v.a->order_mask |= (uint32_t)size;
+    piece_link(v, unit, list);
+    return true;
 }
 
 /* Gives back [low, high), whose states are INTERIOR. Order for order, what sticks out at an end
