@@ -29,6 +29,10 @@ static void *run_alloc(struct machine *machine, uint32_t pages, uint32_t align) 
     return pa != PADDR_NONE ? phys_host(machine->phys, pa) : NULL;
 }
 
+static size_t run_bytes(const struct machine *machine, const void *run) {
+    return (size_t)phys_run_pages(machine->phys, phys_of_host(machine->phys, run)) << VM_PAGE_LOG;
+}
+
 static void run_free(struct machine *machine, const void *run) {
     enum vm_status status = phys_free(machine->phys, phys_of_host(machine->phys, run));
     assert(status == VM_OK);
@@ -38,11 +42,11 @@ static void run_free(struct machine *machine, const void *run) {
 /* A block that is pages: its first frame, which remembers the alignment; else NULL. */
 static struct frame *pages_find(const struct kmalloc *k, const void *p) {
     paddr_t pa = phys_of_host(k->machine->phys, p);
-    if (pa == PADDR_NONE || !vm_page_aligned(pa)) {
+    if (pa == PADDR_NONE || phys_run_pages(k->machine->phys, pa) == 0) {
         return NULL;
     }
     struct frame *frame = phys_frame(k->machine->phys, pa);
-    return frame->run_pages > 0 && (frame->flags & FRAME_KERNEL) != 0 ? frame : NULL;
+    return (frame->flags & FRAME_KERNEL) != 0 ? frame : NULL;
 }
 
 static void *pages_alloc(struct kmalloc *k, size_t bytes, size_t align) {
@@ -233,8 +237,7 @@ size_t kmalloc_usable(const struct kmalloc *k, const void *p) {
     if (s != NULL) {
         return k->ops->usable(s->heap, p);
     }
-    const struct frame *frame = pages_find(k, p);
-    return frame != NULL ? (size_t)frame->run_pages << VM_PAGE_LOG : 0;
+    return pages_find(k, p) != NULL ? run_bytes(k->machine, p) : 0;
 }
 
 /* ---- resizing ---- */
@@ -253,7 +256,7 @@ static void *block_move(struct kmalloc *k, void *p, size_t kept, size_t bytes, s
 /* In place where there are pages enough; a block that has become small moves to a heap if one has
  * room. */
 static void *pages_resize(struct kmalloc *k, struct frame *frame, void *p, size_t bytes) {
-    size_t usable = (size_t)frame->run_pages << VM_PAGE_LOG;
+    size_t usable = run_bytes(k->machine, p);
     if (bytes > usable) {
         return block_move(k, p, usable, bytes, frame->index);
     }

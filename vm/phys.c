@@ -6,7 +6,7 @@
  * the buddy system aligns is aligned for the emulated machine too.
  */
 #include "phys.h"
-#include "../alloc/alloc.h"
+#include "../alloc/buddy_runs.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -14,8 +14,6 @@
 #include <sys/mman.h>
 
 enum { ALIGN_MAX = 16 << 20, LARGE_TRIES = 8 };
-
-extern const struct alloc_ops buddy_aligned_ops;
 
 struct segment {
     paddr_t base;        /* of the first managed frame */
@@ -222,12 +220,20 @@ bool phys_segment(const struct phys *phys, uint32_t number, paddr_t *first, padd
 
 /* ---- runs ---- */
 
-static inline paddr_t run_take(struct phys *phys, const struct segment *s, const void *p,
-                               uint32_t pages) {
-    size_t distance = (size_t)((const uint8_t *)p - s->host);
-    s->frame[distance >> VM_PAGE_LOG].run_pages = pages;
+static inline paddr_t page_address(const struct segment *s, uint32_t page) {
+    return s->base + (page << VM_PAGE_LOG);
+}
+
+/* The page of the segment that starts at pa, or something not below s->pages. */
+static inline uint32_t segment_page(const struct segment *s, paddr_t pa) {
+    paddr_t distance = pa - s->base;
+    return distance >> VM_PAGE_LOG | distance << (32 - VM_PAGE_LOG);
+}
+
+/* A run of so many pages is used now: p, as the host sees it. */
+static paddr_t run_note(struct phys *phys, const struct segment *s, const void *p, uint32_t pages) {
     phys->used += pages;
-    return s->base + (paddr_t)distance;
+    return s->base + (paddr_t)((const uint8_t *)p - s->host);
 }
 
 /* No piece is large enough, but free pieces that touch may be: the largest are taken one after the
@@ -259,31 +265,35 @@ static __attribute__((noinline)) paddr_t touching_alloc(struct phys *phys, uint3
         const struct segment *s = &phys->segment[i];
         void *p = pages <= s->pages ? touching_grow(s->buddy, bytes) : NULL;
         if (p != NULL) {
-            return run_take(phys, s, p, pages);
+            return run_note(phys, s, p, pages);
         }
     }
     return PADDR_NONE;
 }
 
-/* All but the first segment. */
-static __attribute__((noinline)) paddr_t further_alloc(struct phys *phys, uint32_t pages) {
-    for (uint32_t i = 1; i < phys->segments; i++) {
+/* All but a page that the first segment has at hand. */
+static __attribute__((noinline)) paddr_t segments_alloc(struct phys *phys, uint32_t pages) {
+    if (pages - 1 >= phys->total) {
+        return PADDR_NONE;
+    }
+    for (uint32_t i = 0; i < phys->segments; i++) {
         const struct segment *s = &phys->segment[i];
-        void *p = buddy_aligned_ops.alloc(s->buddy, (size_t)pages << VM_PAGE_LOG);
-        if (p != NULL) {
-            return run_take(phys, s, p, pages);
+        uint32_t page = buddy_run_take(s->buddy, pages);
+        if (page != BUDDY_PAGE_NONE) {
+            phys->used += pages;
+            return page_address(s, page);
         }
     }
     return touching_alloc(phys, pages);
 }
 
 paddr_t phys_alloc(struct phys *phys, uint32_t pages) {
-    if (pages - 1 >= phys->total) {
-        return PADDR_NONE;
-    }
     const struct segment *s = &phys->segment[0];
-    void *p = buddy_aligned_ops.alloc(s->buddy, (size_t)pages << VM_PAGE_LOG);
-    return p != NULL ? run_take(phys, s, p, pages) : further_alloc(phys, pages);
+    if (pages != 1 || !buddy_has_page(s->buddy)) {
+        return segments_alloc(phys, pages);
+    }
+    phys->used++;
+    return page_address(s, buddy_page_take(s->buddy));
 }
 
 paddr_t phys_alloc_aligned(struct phys *phys, uint32_t pages, uint32_t align_bytes) {
@@ -297,29 +307,38 @@ paddr_t phys_alloc_aligned(struct phys *phys, uint32_t pages, uint32_t align_byt
         size_t bytes = (size_t)pages << VM_PAGE_LOG;
         void *p = buddy_aligned_ops.alloc_aligned(s->buddy, bytes, align_bytes);
         if (p != NULL) {
-            return run_take(phys, s, p, pages);
+            return run_note(phys, s, p, pages);
         }
     }
     return PADDR_NONE;
 }
 
-enum vm_status phys_free(struct phys *phys, paddr_t pa) {
+/* All but a page without references in the segment of the last look-up. */
+static __attribute__((noinline)) enum vm_status checked_free(struct phys *phys, paddr_t pa) {
     const struct segment *s = segment_of(phys, pa);
     if (s == NULL || !vm_page_aligned(pa)) {
         return VM_NOT_VALID;
     }
-    struct frame *frame = frame_in(s, pa);
-    if (frame->run_pages == 0) {
+    uint32_t page = segment_page(s, pa);
+    if (!buddy_run_is_live(s->buddy, page)) {
         return VM_NOT_VALID;
     }
-    if (frame->refs != 0) {
+    if (s->frame[page].refs != 0) {
         return VM_BUSY;
     }
-    phys->used -= frame->run_pages;
-    frame->run_pages = 0;
-    bool freed = buddy_aligned_ops.free(s->buddy, s->host + (pa - s->base)) == ALLOC_OK;
-    assert(freed && "descriptors and buddy system agree");
-    return freed ? VM_OK : VM_NOT_VALID;
+    phys->used -= buddy_run_give(s->buddy, page);
+    return VM_OK;
+}
+
+enum vm_status phys_free(struct phys *phys, paddr_t pa) {
+    const struct segment *s = phys->last;
+    uint32_t page = segment_page(s, pa);
+    if (page >= s->pages || !buddy_page_is_live(s->buddy, page) || s->frame[page].refs != 0) {
+        return checked_free(phys, pa);
+    }
+    phys->used--;
+    buddy_page_give(s->buddy, page);
+    return VM_OK;
 }
 
 enum vm_status phys_shrink(struct phys *phys, paddr_t pa, uint32_t pages) {
@@ -335,14 +354,14 @@ enum vm_status phys_shrink(struct phys *phys, paddr_t pa, uint32_t pages) {
     void *shrunk = buddy_aligned_ops.realloc(s->buddy, p, (size_t)pages << VM_PAGE_LOG);
     assert(shrunk == p);
     (void)shrunk;
-    frame_in(s, pa)->run_pages = pages;
     phys->used -= run_pages - pages;
     return VM_OK;
 }
 
 uint32_t phys_run_pages(const struct phys *phys, paddr_t pa) {
-    const struct frame *frame = vm_page_aligned(pa) ? phys_frame(phys, pa) : NULL;
-    return frame != NULL ? frame->run_pages : 0;
+    const struct segment *s = vm_page_aligned(pa) ? segment_of(phys, pa) : NULL;
+    uint32_t page = s != NULL ? segment_page(s, pa) : 0;
+    return s != NULL && buddy_run_is_live(s->buddy, page) ? buddy_run_pages(s->buddy, page) : 0;
 }
 
 /* ---- lists and references ---- */
@@ -423,11 +442,8 @@ static bool piece_agrees(void *ctx, const struct alloc_piece *piece) {
     bool live = piece->kind == ALLOC_PIECE_LIVE;
     uint32_t pages = (uint32_t)(piece->bytes >> VM_PAGE_LOG);
     const struct frame *frame = &seen->segment->frame[distance >> VM_PAGE_LOG];
-    for (uint32_t i = 0; i < pages; i++) {
-        if (frame[i].run_pages != (live && i == 0 ? pages : 0)) {
-            seen->broken = "phys: descriptors disagree with the buddy system about a run";
-        }
-        if (!live && (frame[i].refs != 0 || frame[i].flags != 0)) {
+    for (uint32_t i = 0; i < pages && !live; i++) {
+        if (frame[i].refs != 0 || frame[i].flags != 0) {
             seen->broken = "phys: a free frame has users or flags";
         }
     }

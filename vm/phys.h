@@ -44,14 +44,13 @@ enum frame_flag {
     FRAME_KERNEL = 1u << 7,     /* first frame of a run of kmalloc */
 };
 
-/* The descriptor of a frame. All but run_pages belongs to who holds the frame, who leaves it zero
- * when giving the frame back. */
+/* The descriptor of a frame. It belongs to who holds the frame, who leaves it zero when giving the
+ * frame back; which runs live is known to the buddy system alone. */
 struct frame {
     uint32_t refs;      /* users: entries of page tables, the page cache, a shared segment */
-    uint32_t run_pages; /* in the first frame of a live run: its length; else 0 */
     uint32_t flags;     /* enum frame_flag */
-    uint32_t prev;      /* frame numbers: neighbours in an LRU list; next also in a page list */
-    uint32_t next;
+    uint32_t prev;      /* frame numbers: neighbours in an LRU list */
+    uint32_t next;      /* this one also in a page list */
     uint32_t owner;     /* page cache: number of the file */
     uint32_t index;     /* page cache: page of the file */
     uint32_t hash_next; /* page cache: next frame in the bucket */
@@ -145,9 +144,8 @@ void phys_usage(const struct phys *phys, struct phys_usage *out);
 /* O(1). */
 uint32_t phys_free_pages(const struct phys *phys);
 
-/* NULL if the buddy systems are sound and agree with the descriptors, else the broken rule.
- * O(frames).
- */
+/* NULL if the buddy systems are sound, free frames have neither users nor flags and the count of
+ * used frames is right, else the broken rule. O(frames). */
 const char *phys_check(const struct phys *phys);
 
 #endif
