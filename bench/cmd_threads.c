@@ -99,7 +99,7 @@ static bool outcomes_print(const struct threads_options *o, const struct row_set
     return printed && output_columns_print(&o->output, set);
 }
 
-/* Names what broke on stderr; how many did. */
+/* Of a measured run: names what broke on stderr; how many did. */
 static size_t broken_print(const struct pairs_done *done) {
     size_t broken = 0;
     for (size_t i = 0; i < done->count; i++) {
@@ -143,7 +143,9 @@ static int measured_tell(const struct threads_options *o, const struct pairs_don
     return fine ? CLI_FINE : cli_problem(problem);
 }
 
-static void checked_tell(const struct pairs_done *done) {
+/* How many broke. */
+static size_t checked_tell(const struct pairs_done *done) {
+    size_t count = 0;
     for (size_t i = 0; i < done->count; i++) {
         const struct threads_outcome *outcome = pairs_result(done, i);
         struct row_skip skip;
@@ -152,6 +154,7 @@ static void checked_tell(const struct pairs_done *done) {
         printf("%s on %s: ", skip.allocator, skip.trace);
         if (broken != NULL) {
             printf("BROKEN: %s\n", broken);
+            count++;
         } else if (skipped) {
             printf("not checked: %s\n", skip.why);
         } else {
@@ -159,6 +162,7 @@ static void checked_tell(const struct pairs_done *done) {
                    outcome->row.threads);
         }
     }
+    return count;
 }
 
 static int threads_do(const struct threads_options *o, const struct selection *selection) {
@@ -178,12 +182,14 @@ static int threads_do(const struct threads_options *o, const struct selection *s
         return cli_problem(&problem);
     }
     int status = CLI_FINE;
+    size_t broken;
     if (o->checked) {
-        checked_tell(&done);
+        broken = checked_tell(&done);
     } else {
         status = measured_tell(o, &done, &problem);
+        broken = broken_print(&done);
     }
-    if (broken_print(&done) > 0 && status == CLI_FINE) {
+    if (broken > 0 && status == CLI_FINE) {
         status = CLI_FAILED;
     }
     pairs_release(&done);

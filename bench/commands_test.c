@@ -326,6 +326,26 @@ START_TEST(checked_finds_the_overlap) {
 }
 END_TEST
 
+/* A plug-in that calls exit(0) is not done, and costs its pair only. */
+START_TEST(an_allocator_that_exits_is_told) {
+    static const char *const commands[] = {"digest", "bench --checked"};
+    char text[256];
+    (void)snprintf(text, sizeof text, "%s/exits.txt", folder);
+    FILE *file = fopen(text, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert(fputs("a 1 100\na 2 7778\nf 1\n", file) >= 0);
+    ck_assert_int_eq(fclose(file), 0);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        (void)snprintf(text, sizeof text, "%s -a %s/bench/planted_plugin.so,bestfit -t @/exits.txt",
+                       commands[i], environment("HEAPRIG_BUILD", "build"));
+        HEAPRIG(1, text);
+        SAYS("planted on exits: ");
+        SAYS("it ended the process that called it");
+        SAYS(i == 0 ? "bestfit\texits\t" : "bestfit on exits: sound");
+    }
+}
+END_TEST
+
 START_TEST(threads_measures_and_writes) {
     const char *arguments = "threads -a lock:tlsf,lock:bestfit_little,glibc -t gen:messages:2:3000 "
                             "--rounds 2 -o @";
@@ -455,6 +475,7 @@ int main(void) {
     tcase_add_test(tcase, gate_tells_worse_from_better);
     tcase_add_test(tcase, gate_refuses_what_is_not_the_baseline);
     tcase_add_test(tcase, checked_finds_the_overlap);
+    tcase_add_test(tcase, an_allocator_that_exits_is_told);
     tcase_add_test(tcase, threads_measures_and_writes);
     tcase_add_test(tcase, threads_checked_finds_the_overlap);
     tcase_add_test(tcase, list_names_all);

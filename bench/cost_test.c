@@ -65,6 +65,16 @@ static struct cost_row *cost_rows_of(int arch, const char *options, size_t *coun
     return rows;
 }
 
+/* As FOLDER/NAME. */
+static void trace_write(const char *name, const char *trace) {
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert(fputs(trace, file) >= 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
 /* Op by op; the request of op 1 is refused, so op 2 calls nothing. Ops 7 and 8 allocate, copy and
  * free in the harness, as the allocator has no realloc: copying is no step. */
 static const char planted_trace[] = "a 1 100\n"
@@ -130,11 +140,7 @@ START_TEST(planted_operations_are_named) {
     }
     char text[256];
     size_t count;
-    (void)snprintf(text, sizeof text, "%s/planted.txt", folder);
-    FILE *file = fopen(text, "w");
-    ck_assert_ptr_nonnull(file);
-    ck_assert(fputs(planted_trace, file) >= 0);
-    ck_assert_int_eq(fclose(file), 0);
+    trace_write("planted.txt", planted_trace);
     (void)snprintf(text, sizeof text, "-a %s/bench/planted_plugin.so -t %s/planted.txt",
                    archs[_i].build, folder);
     struct cost_row *rows = cost_rows_of(_i, text, &count);
@@ -143,6 +149,23 @@ START_TEST(planted_operations_are_named) {
         call_is(&rows[0].call[kind], &wanted[kind]);
     }
     free(rows);
+}
+END_TEST
+
+/* Counts that stop where an allocator called exit() are none. */
+START_TEST(an_allocator_that_exits_is_named) {
+    char command[1024];
+    if (arch_absent(0)) {
+        return;
+    }
+    trace_write("exits.txt", "a 1 100\na 2 7778\nf 1\n");
+    (void)snprintf(command, sizeof command,
+                   "build/heaprig cost -o %s -a build/bench/planted_plugin.so -t %s/exits.txt 2>&1 "
+                   "| grep -q '^heaprig: planted: it ended the process'",
+                   folder, folder);
+    ck_assert_int_eq(system(command), 0);
+    (void)snprintf(command, sizeof command, "%s/cost.json", folder);
+    ck_assert_int_ne(access(command, F_OK), 0);
 }
 END_TEST
 
@@ -245,16 +268,6 @@ static const char worst_trace[] =
 static const uint64_t worst_instructions[COST_KINDS] = {
     [COST_ALLOC] = 165, [COST_ALIGNED] = 260, [COST_REALLOC] = 345, [COST_FREE] = 140};
 
-/* As FOLDER/worst.txt. */
-static void worst_write(const char *trace) {
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/worst.txt", folder);
-    FILE *file = fopen(path, "w");
-    ck_assert_ptr_nonnull(file);
-    ck_assert(fputs(trace, file) >= 0);
-    ck_assert_int_eq(fclose(file), 0);
-}
-
 /* A trace that takes more than the constructed worst would show that something was overlooked. */
 START_TEST(tlsf_is_bounded) {
     char text[256];
@@ -262,7 +275,7 @@ START_TEST(tlsf_is_bounded) {
     if (arch_absent(_i)) {
         return;
     }
-    worst_write(worst_trace);
+    trace_write("worst.txt", worst_trace);
     (void)snprintf(text, sizeof text,
                    "-a tlsf -n 4000 -t %s/worst.txt,corpus/traces/cc1.hrt,gen:comb:1:4000,"
                    "gen:uniform:2:4000,gen:powerlaw:3:4000,gen:ramp:4:4000,gen:knuth:5:4000",
@@ -305,7 +318,7 @@ START_TEST(tlsf_fast_is_bounded) {
     if (arch_absent(_i)) {
         return;
     }
-    worst_write(worst_drain);
+    trace_write("worst.txt", worst_drain);
     (void)snprintf(text, sizeof text,
                    "-a tlsf_fast -n 4000 -t %s/worst.txt,corpus/traces/cc1.hrt,gen:comb:1:4000,"
                    "gen:uniform:2:4000,gen:powerlaw:3:4000,gen:ramp:4:4000,gen:embedded:5:4000",
@@ -335,6 +348,7 @@ int main(void) {
     tcase_set_timeout(tcase, random_full() ? 3600 : 240);
     tcase_add_checked_fixture(tcase, folder_make, folder_drop);
     tcase_add_loop_test(tcase, planted_operations_are_named, 0, 1);
+    tcase_add_test(tcase, an_allocator_that_exits_is_named);
     tcase_add_loop_test(tcase, counts_repeat, 0, ARCHS);
     tcase_add_loop_test(tcase, steps_are_bounded, 0, ARCHS);
     tcase_add_loop_test(tcase, tlsf_is_bounded, 0, ARCHS);

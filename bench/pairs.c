@@ -82,8 +82,11 @@ const char *pairs_crash(const struct pairs_done *done, size_t pair) {
         return NULL;
     }
     int signal = done->jobs[pair].signal;
+    if (signal <= 0) {
+        return "it ended the process that called it";
+    }
     (void)snprintf(words, sizeof words, "it crashed with signal %d (%s)", signal,
-                   signal > 0 ? strsignal(signal) : "exit");
+                   strsignal(signal));
     return words;
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * planted_plugin.c - for cost_test.c: an allocator whose calls take one step, but for requests of
- * four sizes. No memory is used again. */
+ * planted_plugin.c - for tests: an allocator whose calls take one step, but for requests of some
+ * sizes, one of which ends the process. No memory is used again. */
 #include "../alloc/alloc.h"
 
-enum { SLOW_ALLOC = 4321, SLOW_ALIGNED = 4322, SLOW_FREE = 4320, REFUSED = 7777 };
+#include <stdlib.h>
+
+enum { SLOW_ALLOC = 4321, SLOW_ALIGNED = 4322, SLOW_FREE = 4320, REFUSED = 7777, EXITS = 7778 };
 
 struct alloc {
     char *top, *end; /* 8 bytes before each payload hold its request */
@@ -37,6 +39,9 @@ static void *planted_take(struct alloc *a, size_t bytes, size_t align) {
 static void *planted_alloc(struct alloc *a, size_t bytes) {
     if (bytes == SLOW_ALLOC) {
         steps_take(1000);
+    }
+    if (bytes == EXITS) {
+        exit(0);
     }
     return planted_take(a, bytes, 8);
 }

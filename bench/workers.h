@@ -30,7 +30,7 @@ struct workers {
 /* What became of a job. */
 struct workers_job {
     bool done;
-    int signal; /* that killed the worker on this job; 0: none */
+    int signal; /* that killed the worker on this job; 0: none; -1: it exited there */
 };
 
 /* Hands out the jobs in order, each once, and waits for all. *results receives job_count results,
