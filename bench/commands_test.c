@@ -135,6 +135,34 @@ START_TEST(minimize_shrinks) {
 }
 END_TEST
 
+/* What -c writes ends by an assertion with the fault and is sound without. */
+START_TEST(the_c_program_shows_the_fault) {
+    static const char *const faults[] = {"OVERLAPS", "PREFIX_SHORT", "OVERCOPIES", "WRITES_OUT",
+                                         "USABLE_SHORT"};
+    if (meta_unfit_reason() != NULL || environment("HEAPRIG_RUN", "")[0] != '\0') {
+        return; /* cc compiles for this machine, plainly */
+    }
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        char command[512];
+        (void)setenv("HEAPRIG_CANARY", faults[i], 1);
+        HEAPRIG(0, "minimize -a $HEAPRIG_BUILD/fuzz/canary_plugin.so gen:realloc_growth:1:500 "
+                   "-c @/bug.c");
+        (void)snprintf(command, sizeof command,
+                       "cd %s && cc -std=c11 -Wall -Wextra -Werror -I $OLDPWD/alloc "
+                       "bug.c -Wl,--allow-shlib-undefined "
+                       "$OLDPWD/%s/fuzz/canary_plugin.so -o bug 2>&1",
+                       folder, environment("HEAPRIG_BUILD", "build"));
+        ck_assert_msg(shell(command) == 0, "%s: %s", faults[i], output);
+        (void)snprintf(command, sizeof command, "%s/bug 2>&1", folder);
+        ck_assert_msg(shell(command) != 0, "%s is not shown", faults[i]);
+        SAYS("Assertion");
+        (void)setenv("HEAPRIG_CANARY", "SOUND", 1);
+        ck_assert_msg(shell(command) == 0, "%s: %s", faults[i], output);
+        (void)unsetenv("HEAPRIG_CANARY");
+    }
+}
+END_TEST
+
 START_TEST(bad_input_exits_2) {
     static const struct {
         const char *arguments, *says;
@@ -469,6 +497,7 @@ int main(void) {
     tcase_add_test(tcase, bench_measures_and_writes);
     tcase_add_test(tcase, fit_measures_and_writes);
     tcase_add_test(tcase, minimize_shrinks);
+    tcase_add_test(tcase, the_c_program_shows_the_fault);
     tcase_add_test(tcase, bad_input_exits_2);
     tcase_add_test(tcase, a_full_disk_behind_stdout_is_told);
     tcase_add_test(tcase, record_knows_where_to_write_before_it_runs);

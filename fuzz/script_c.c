@@ -13,7 +13,7 @@ static const char preamble[] =
     "/* %s\n"
     " *\n"
     " * cc -std=c11 -g -I alloc THIS.c and the allocator's sources; it ends by an assertion while\n"
-    " * the fault is there. */\n"
+    " * the fault is there, if a client can see it. */\n"
     "#include \"alloc.h\"\n\n"
     "#include <assert.h>\n#include <stdint.h>\n#include <stdio.h>\n#include <stdlib.h>\n"
     "#include <string.h>\n\n"
@@ -38,18 +38,25 @@ static const char helpers[] =
     "    assert(ops->check == NULL || ops->check(heap) == NULL);\n"
     "}\n\n"
     "static void took(int s, void *payload, size_t bytes, size_t align) {\n"
-    "    unsigned char *p = payload;\n"
+    "    unsigned char *p = payload, *old = slot[s].p;\n"
     "    size_t kept = slot[s].p == NULL ? 0 : slot[s].bytes < bytes ? slot[s].bytes : bytes;\n"
     "    if (p == NULL) {\n"
     "        sound();\n"
     "        return;\n"
     "    }\n"
     "    slot[s].p = NULL;\n"
-    "    assert((uintptr_t)p % align == 0 && p >= memory && p + bytes <= memory + sizeof memory);\n"
+    "    assert((uintptr_t)p % align == 0 && p >= memory && p < memory + sizeof memory);\n"
+    "    assert(bytes <= (size_t)(memory + sizeof memory - p));\n"
     "    assert(ops->usable(heap, p) >= bytes);\n"
     "    for (int o = 0; o < SLOTS; o++) {\n"
     "        assert(slot[o].p == NULL || p + bytes <= slot[o].p || p >= slot[o].p + "
     "slot[o].bytes);\n"
+    "    }\n"
+    "    for (int o = 0; o < SLOTS && old != NULL && p != old; o++) {\n"
+    "        size_t at = slot[o].p > old ? (size_t)(slot[o].p - old) : bytes;\n"
+    "        size_t most = at < bytes && bytes - at < slot[o].bytes ? bytes - at : "
+    "slot[o].bytes;\n"
+    "        assert(at >= bytes || memcmp(p + at, slot[o].p, most) != 0); /* or copied too far */\n"
     "    }\n"
     "    for (size_t i = 0; i < bytes; i++) {\n"
     "        assert(i >= kept || p[i] == (unsigned char)(s * 31 + i * 7 + 1)); /* realloc keeps "
@@ -154,12 +161,15 @@ static bool extra_append(struct file_bytes *file, const struct script_extra *ext
     }
 }
 
-/* Ends a comment nowhere. */
+/* As lines of a comment that they do not end. */
 static void words_clean(const char *words, char *to, size_t room) {
-    (void)snprintf(to, room, "%s", words);
-    for (char *end; (end = strstr(to, "*/")) != NULL;) {
-        *end = ' ';
+    size_t count = 0;
+    for (; *words != '\0' && count + 4 < room; words++) {
+        bool ends = words[0] == '*' && words[1] == '/';
+        count += (size_t)snprintf(to + count, room - count, *words == '\n' ? "\n * " : "%c",
+                                  ends ? ' ' : *words);
     }
+    to[count] = '\0';
 }
 
 bool script_encode_c(const struct script *script, const char *table, const char *words,
