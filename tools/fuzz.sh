@@ -25,6 +25,13 @@ while [ $# -gt 0 ]; do
     *) break ;;
     esac
 done
+for number in "$seconds" "$jobs" "$seed"; do
+    case $number in '' | *[!0-9]* | 0?*)
+        echo "fuzz.sh: '$number', expected a whole number for --seconds, --jobs and --seed" >&2
+        exit 2
+        ;;
+    esac
+done
 [ $# -gt 0 ] || {
     echo "fuzz.sh: no target, expected names of programs in build/fuzz/$flavour" >&2
     exit 2
