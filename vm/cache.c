@@ -62,16 +62,9 @@ void cache_clear(struct cache *cache) {
     }
 }
 
-static uint32_t xorshift(uint32_t x) {
-    x ^= x << 13;
-    x ^= x >> 17;
-    x ^= x << 5;
-    return x;
-}
-
 static uint32_t victim(struct cache *cache, uint32_t set) {
     if (cache->policy == TLB_RANDOM) {
-        cache->random = xorshift(cache->random);
+        cache->random = cache_random(cache->random);
         return (uint32_t)((uint64_t)cache->random * cache->ways >> 32);
     }
     uint32_t way = cache->next[set];
@@ -124,37 +117,6 @@ unsigned caches_access_from(struct caches *caches, uint64_t pa, unsigned level) 
     return level <= 1 && cache_access(&caches->l2, pa) ? 1 : 2;
 }
 
-/* What victim() and storing the tag do under random replacement, but nothing if `spared`. No
- * branch: where many accesses miss nobody can foresee which. */
-static inline void replace_unless(bool spared, struct cache *cache, uint32_t set_at, uint32_t ways,
-                                  uint32_t tag) {
-    uint32_t before = cache->random, after = xorshift(before), spare = 0u - (uint32_t)spared;
-    uint32_t at = set_at + (uint32_t)((uint64_t)after * ways >> 32);
-    cache->tag[at ^ ((at ^ cache->lines) & spare)] = tag;
-    cache->random = after ^ ((after ^ before) & spare);
-}
-
-/* Both caches at once, where there is no more to do than caches->quick says and no way is empty in
- * the sets. Looking into the L2 although the L1 may have the line changes nothing. */
-static inline bool access_quick(struct caches *caches, uint32_t line, unsigned *level) {
-    struct cache *l1 = &caches->l1, *l2 = &caches->l2;
-    uint32_t ways1 = CACHE_QUICK_WAYS, ways2 = l2->ways, tag = line + 1;
-    uint32_t at1 = (line & l1->set_mask) * ways1, at2 = (line & l2->set_mask) * ways2;
-    if (l1->tag[at1 + ways1 - 1] == 0) {
-        return false;
-    }
-    bool in_l1 = cache_scan(l1->tag + at1, ways1, tag);
-    bool in_either = in_l1 | cache_scan_usual(l2->tag + at2, ways2, 8, tag);
-    if (l2->tag[at2 + ways2 - 1] != 0) {
-        replace_unless(in_either, l2, at2, ways2, tag);
-    } else if (!in_either) {
-        return false;
-    }
-    replace_unless(in_l1, l1, at1, ways1, tag);
-    *level = 2u - in_l1 - in_either;
-    return true;
-}
-
 static __attribute__((noinline)) unsigned access_slow(struct caches *caches, uint64_t pa) {
     unsigned level = caches_access_from(caches, pa, 0);
     caches->latest = caches->l1.tag != NULL ? cache_line_of(&caches->l1, pa) + 1 : 0;
@@ -164,7 +126,7 @@ static __attribute__((noinline)) unsigned access_slow(struct caches *caches, uin
 unsigned caches_access_other(struct caches *caches, uint64_t pa) {
     uint32_t line = cache_line_of(&caches->l1, pa);
     unsigned level;
-    if (caches->quick && access_quick(caches, line, &level)) {
+    if (caches->quick && caches_access_quick(caches, line, caches->l2.ways, &level)) {
         caches->latest = line + 1;
         return level;
     }

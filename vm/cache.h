@@ -85,6 +85,16 @@ static inline bool cache_holds(const struct cache *cache, uint64_t pa) {
     return cache_scan_usual(cache_set(cache, line), cache->ways, CACHE_QUICK_WAYS, line + 1);
 }
 
+/* Where cache_holds() can be answered by the function below: the usual L1. */
+static inline bool cache_quick(const struct cache *cache) {
+    return cache->policy != TLB_LRU && cache->tag != NULL && cache->ways == CACHE_QUICK_WAYS;
+}
+static inline bool cache_holds_quick(const struct cache *cache, uint32_t pa) {
+    uint32_t line = pa >> cache->line_log2;
+    const uint32_t *way = cache->tag + (size_t)(line & cache->set_mask) * CACHE_QUICK_WAYS;
+    return cache_scan(way, CACHE_QUICK_WAYS, line + 1);
+}
+
 /* True iff the line of `pa` was there; it is afterwards. O(ways). */
 bool cache_access(struct cache *cache, uint64_t pa);
 
@@ -100,12 +110,58 @@ bool caches_open(struct caches *caches, const struct cache_shape *l1, const stru
 /* As cache_access(), beginning at `level` (0: L1, 1: L2, 2: RAM, touching neither). */
 unsigned caches_access_from(struct caches *caches, uint64_t pa, unsigned level);
 
+/* xorshift */
+static inline uint32_t cache_random(uint32_t x) {
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return x;
+}
+
+/* What a miss does under random replacement, but nothing if `spared`. No branch: where many
+ * accesses miss nobody can foresee which. */
+static inline void cache_replace_unless(bool spared, struct cache *cache, uint32_t set_at,
+                                        uint32_t ways, uint32_t tag) {
+    uint32_t before = cache->random, after = cache_random(before), spare = 0u - (uint32_t)spared;
+    uint32_t at = set_at + (uint32_t)((uint64_t)after * ways >> 32);
+    cache->tag[at ^ ((at ^ cache->lines) & spare)] = tag;
+    cache->random = after ^ ((after ^ before) & spare);
+}
+
+/* Both caches at once, where there is no more to do than caches->quick says and no way is empty in
+ * the sets. Looking into the L2 although the L1 may have the line changes nothing. */
+static inline bool caches_access_quick(struct caches *caches, uint32_t line, uint32_t l2_ways,
+                                       unsigned *level) {
+    struct cache *l1 = &caches->l1, *l2 = &caches->l2;
+    uint32_t l1_ways = CACHE_QUICK_WAYS, tag = line + 1;
+    uint32_t at1 = (line & l1->set_mask) * l1_ways, at2 = (line & l2->set_mask) * l2_ways;
+    if (l1->tag[at1 + l1_ways - 1] == 0) {
+        return false;
+    }
+    bool in_l1 = cache_scan(l1->tag + at1, l1_ways, tag);
+    bool in_either = in_l1 | cache_scan(l2->tag + at2, l2_ways, tag);
+    if (l2->tag[at2 + l2_ways - 1] != 0) {
+        cache_replace_unless(in_either, l2, at2, l2_ways, tag);
+    } else if (!in_either) {
+        return false;
+    }
+    cache_replace_unless(in_l1, l1, at1, l1_ways, tag);
+    *level = 2u - in_l1 - in_either;
+    return true;
+}
+
 /* Data access: 0, 1 or 2 for served by L1, L2 or RAM. The line used last is there, whatever the
- * policy. */
+ * policy. `l2_ways`, if not 0, says that caches->quick and how many ways the L2 has. */
 unsigned caches_access_other(struct caches *caches, uint64_t pa);
-static inline unsigned caches_access(struct caches *caches, uint64_t pa) {
-    if ((uint32_t)(pa >> caches->l1.line_log2) + 1 == caches->latest) {
+static inline unsigned caches_access(struct caches *caches, uint64_t pa, uint32_t l2_ways) {
+    uint32_t line = cache_line_of(&caches->l1, pa);
+    unsigned level;
+    if (line + 1 == caches->latest) {
         return 0;
+    }
+    if (l2_ways != 0 && caches_access_quick(caches, line, l2_ways, &level)) {
+        caches->latest = line + 1;
+        return level;
     }
     return caches_access_other(caches, pa);
 }

@@ -111,7 +111,11 @@ START_TEST(caches_equal_lists) {
                 list_access(&list[level][line % SETS], &shape[level], line, now, &dice[level]);
             want = hit ? level : 2;
         }
-        unsigned got = from == 0 && now % 4 != 0 ? caches_access(&caches, pa)
+        if (from == 0 && cache_quick(&caches.l1)) {
+            ck_assert_int_eq(cache_holds_quick(&caches.l1, (uint32_t)pa), want == 0);
+        }
+        uint32_t l2_ways = caches.quick && now % 3 == 0 ? caches.l2.ways : 0;
+        unsigned got = from == 0 && now % 4 != 0 ? caches_access(&caches, pa, l2_ways)
                                                  : caches_access_from(&caches, pa, from);
         ck_assert_msg(got == want, "access %u is served at %u, by the list at %u", now, got, want);
     }
@@ -142,14 +146,14 @@ START_TEST(levels_in_order) {
     struct caches caches;
     struct cache_shape l1 = {256, 2, 64, TLB_LRU}, l2 = {1024, 2, 64, TLB_LRU};
     ck_assert(caches_open(&caches, &l1, &l2));
-    ck_assert_uint_eq(caches_access(&caches, 0), 2);
-    ck_assert_uint_eq(caches_access(&caches, 0), 0);
-    ck_assert_uint_eq(caches_access(&caches, 128), 2);
-    ck_assert_uint_eq(caches_access(&caches, 256), 2);
-    ck_assert_uint_eq(caches_access(&caches, 0), 1);
+    ck_assert_uint_eq(caches_access(&caches, 0, 0), 2);
+    ck_assert_uint_eq(caches_access(&caches, 0, 0), 0);
+    ck_assert_uint_eq(caches_access(&caches, 128, 0), 2);
+    ck_assert_uint_eq(caches_access(&caches, 256, 0), 2);
+    ck_assert_uint_eq(caches_access(&caches, 0, 0), 1);
     ck_assert_uint_eq(caches_access_from(&caches, 4096 + 64, 1), 2);
     ck_assert_uint_eq(caches_access_from(&caches, 4096 + 64, 1), 1);
-    ck_assert_uint_eq(caches_access(&caches, 4096 + 64), 1);
+    ck_assert_uint_eq(caches_access(&caches, 4096 + 64, 0), 1);
     ck_assert_uint_eq(caches_access_from(&caches, 0, 2), 2);
     cache_close(&caches.l1);
     cache_close(&caches.l2);

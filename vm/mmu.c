@@ -61,6 +61,23 @@ static void set_domains(struct mmu *mmu) {
     }
 }
 
+enum mmu_quick mmu_quick(const struct mmu *mmu, enum vm_kind kind) {
+    const struct mmu_micro *micro = mmu->micro_of[kind];
+    const struct tlb *main = &mmu->main;
+    if (micro->tlb.fill_log2 != VM_PAGE_LOG || micro->mixed || main->find_log2 != VM_PAGE_LOG) {
+        return QUICK_NOTHING;
+    }
+    bool walks = main->fill_log2 == VM_PAGE_LOG && mmu->walk_cache.find_log2 == VM_SECTION_LOG &&
+                 mmu->walk_level == MMU_AT_L1 && cache_quick(&mmu->caches.l1);
+    return walks ? QUICK_WALKS : QUICK_HITS;
+}
+
+void mmu_quick_note(struct mmu *mmu) {
+    for (unsigned kind = 0; kind < VM_KINDS; kind++) {
+        mmu->quick[kind] = (uint8_t)mmu_quick(mmu, (enum vm_kind)kind);
+    }
+}
+
 bool mmu_open(struct mmu *mmu, const struct core *core, const struct vm_ram *ram,
               bool with_caches) {
     memset(mmu, 0, sizeof *mmu);
@@ -83,6 +100,7 @@ bool mmu_open(struct mmu *mmu, const struct core *core, const struct vm_ram *ram
     }
     set_domains(mmu);
     set_wanted(mmu);
+    mmu_quick_note(mmu);
     return true;
 }
 
@@ -141,6 +159,7 @@ void mmu_write(struct mmu *mmu, enum mmu_register which, uint32_t value) {
             micro_repaint(mmu, &mmu->micro[i]);
         }
     }
+    mmu_quick_note(mmu);
 }
 
 void mmu_set_user(struct mmu *mmu, bool user) {
@@ -165,6 +184,7 @@ void mmu_tlbiall(struct mmu *mmu) {
     if (!maintained(mmu, dropped)) {
         flush_micros(mmu);
     }
+    mmu_quick_note(mmu);
 }
 
 void mmu_tlbimva(struct mmu *mmu, uint32_t va, uint8_t asid) {
@@ -175,6 +195,7 @@ void mmu_tlbimva(struct mmu *mmu, uint32_t va, uint8_t asid) {
             micro_drop_va(mmu, &mmu->micro[i], va, asid);
         }
     }
+    mmu_quick_note(mmu);
 }
 
 void mmu_tlbimvaa(struct mmu *mmu, uint32_t va) {
@@ -185,6 +206,7 @@ void mmu_tlbimvaa(struct mmu *mmu, uint32_t va) {
             micro_drop_va_all(mmu, &mmu->micro[i], va);
         }
     }
+    mmu_quick_note(mmu);
 }
 
 void mmu_tlbiasid(struct mmu *mmu, uint8_t asid) {
@@ -195,10 +217,12 @@ void mmu_tlbiasid(struct mmu *mmu, uint8_t asid) {
             micro_drop_asid(mmu, &mmu->micro[i], asid);
         }
     }
+    mmu_quick_note(mmu);
 }
 
 void mmu_lock_fills(struct mmu *mmu, bool on) {
     tlb_lock_fills(&mmu->main, on);
+    mmu_quick_note(mmu);
 }
 
 void mmu_invalidate(void *mmu, uint32_t va, unsigned log2) {
@@ -245,6 +269,11 @@ const char *mmu_check(const struct mmu *mmu) {
         const char *broken = micro_check(mmu, &mmu->micro[i]);
         if (broken != NULL) {
             return broken;
+        }
+    }
+    for (unsigned kind = 0; kind < VM_KINDS; kind++) {
+        if (mmu->quick[kind] != mmu_quick(mmu, (enum vm_kind)kind)) {
+            return "a TLB changed and what may be done quickly was not noted";
         }
     }
     return NULL;

@@ -68,6 +68,9 @@ struct mmu {
     struct tlb walk_cache;
     struct caches caches;
     struct walk_memo memo;
+    uint8_t memo_permits;    /* in the presence map, of pages like the memo's */
+    uint8_t quick[VM_KINDS]; /* enum mmu_quick of mmu_micro.h */
+    uint64_t quick_walks;    /* walks not yet counted: table in the walk cache, descriptor in L1 */
     uint8_t domain_client[16]; /* by DACR: rights of the entry that count, */
     uint8_t domain_always[16]; /* and bits of the presence map that are set anyway */
     uint32_t walk_level;       /* knob of this name */

@@ -6,6 +6,19 @@
 
 #include <string.h>
 
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* What a copy of the code below takes for granted, so that the compiler drops what other cores
+ * need.
+ */
+struct known {
+    uint32_t tlb_ways; /* of main TLB and walk cache; 0: look there */
+    uint32_t l2_ways;  /* of the L2, and that caches->quick; 0: look there */
+    bool caches;       /* there may be frames and data accesses through the caches */
+    bool packed;       /* the address is a reference, its two lowest bits not part of it */
+};
+static const struct known nothing_known = {0, 0, true, false};
+
 static enum vm_fault fail(struct mmu *mmu, enum vm_fault fault, uint32_t va, uint8_t domain) {
     mmu->fault = fault;
     mmu->fault_va = va;
@@ -56,6 +69,7 @@ static inline enum vm_fault walk_tables(struct mmu *mmu, uint32_t va, struct tlb
     struct walk walk;
     if (walk_first(mmu, va, &walk)) {
         vm_walk_second(&mmu->regs, mmu->ram, va, &walk, &mmu->memo);
+        mmu->memo_permits = micro_permits(mmu, &mmu->memo.entry);
         charge_read(mmu, vm_second_pa(walk.descriptor[0], va), 1);
     }
     if (walk.fault != VM_FAULT_NONE) {
@@ -85,45 +99,53 @@ static enum vm_fault refill(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
 
 /* Where the general way finds a table in the walk cache and a page like the last one. False, and
  * nothing was done, where it does not. */
-static inline bool walk_quick(struct mmu *mmu, uint32_t va, uint16_t asid, uint32_t *pfn) {
+ALWAYS_INLINE bool walk_quick(struct mmu *mmu, uint32_t va, uint16_t asid, const struct known known,
+                              uint32_t *pfn) {
     const struct tlb *tables = &mmu->walk_cache;
-    if (tables->find_log2 != VM_SECTION_LOG) {
-        return false;
-    }
-    const struct tlb_entry *table =
-        tlb_find_quick(tables, tlb_set(tables, va, VM_SECTION_LOG), va, asid, VM_SECTION_LOG);
+    uint32_t set = tlb_set(tables, va, VM_SECTION_LOG);
+    uint32_t ways = known.tlb_ways != 0 ? known.tlb_ways : tables->shape.ways;
+    const struct tlb_entry *table = tlb_find_quick(tables, ways, set, va, asid, VM_SECTION_LOG);
     if (table == NULL || !vm_walk_alike(&mmu->memo, mmu->ram, table->pfn, va, pfn)) {
         return false;
     }
-    mmu->counters.walk_cache_hits++;
-    charge_read(mmu, vm_second_pa(table->pfn, va), 1);
+    uint32_t pa = vm_second_pa(table->pfn, va);
+    if (cache_holds_quick(&mmu->caches.l1, pa)) {
+        mmu->quick_walks++;
+    } else {
+        mmu->counters.walk_cache_hits++;
+        charge_read(mmu, pa, 1);
+    }
     return true;
 }
 
 /* refill() for the case that decides how fast the model is: pages of 4 KiB replace pages of 4 KiB,
- * a walk finds everything at once. No calls, no copies on the way. False, and nothing was done, if
- * it is not this case. */
-static inline bool refill_quick(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+ * a walk finds everything at once. No calls, no copies on the way. What the presence map says now;
+ * 0, and nothing was done, if it is not this case. */
+ALWAYS_INLINE uint8_t refill_quick(struct mmu *mmu, uint32_t va, enum vm_kind kind,
+                                   const struct known known) {
+    if (mmu->quick[kind] == QUICK_NOTHING) {
+        return 0;
+    }
     struct mmu_micro *micro = mmu->micro_of[kind];
     struct tlb *main = &mmu->main;
-    if (micro->tlb.fill_log2 != VM_PAGE_LOG || micro->mixed || main->find_log2 != VM_PAGE_LOG) {
-        return false;
-    }
     uint16_t asid = mmu->regs.contextidr & 0xff;
     uint32_t set = tlb_set(main, va, VM_PAGE_LOG), pfn;
-    const struct tlb_entry *entry = tlb_find_quick(main, set, va, asid, VM_PAGE_LOG);
+    uint32_t main_ways = known.tlb_ways != 0 ? known.tlb_ways : main->shape.ways;
+    const struct tlb_entry *entry = tlb_find_quick(main, main_ways, set, va, asid, VM_PAGE_LOG);
     if (entry != NULL) {
-        pfn = entry->pfn;
-    } else if (main->fill_log2 == VM_PAGE_LOG && walk_quick(mmu, va, asid, &pfn)) {
-        entry = &mmu->memo.entry;
-        mmu->counters.main_misses[kind]++;
-        tlb_page_write(tlb_slot_quick(main, set), va, pfn, entry);
-    } else {
-        return false;
+        mmu->counters.micro_misses[kind]++;
+        uint8_t permits = micro_permits(mmu, entry);
+        micro_replace(micro, va, entry->pfn, entry, permits, known.caches);
+        return permits;
+    }
+    if (mmu->quick[kind] != QUICK_WALKS || !walk_quick(mmu, va, asid, known, &pfn)) {
+        return 0;
     }
     mmu->counters.micro_misses[kind]++;
-    micro_replace(mmu, micro, va, pfn, entry);
-    return true;
+    mmu->counters.main_misses[kind]++;
+    tlb_page_write(tlb_slot_quick(main, main_ways, set), va, pfn, &mmu->memo.entry);
+    micro_replace(micro, va, pfn, &mmu->memo.entry, mmu->memo_permits, known.caches);
+    return mmu->memo_permits;
 }
 
 /* The entry that translates `va`, after refill: there is one. */
@@ -136,6 +158,7 @@ static __attribute__((noinline)) enum vm_fault translate_other(struct mmu *mmu, 
     const uint8_t *byte = &mmu->map[kind][va >> VM_PAGE_LOG];
     if (*byte == 0) {
         enum vm_fault fault = refill(mmu, va, kind);
+        mmu_quick_note(mmu);
         if (fault != VM_FAULT_NONE) {
             return fault;
         }
@@ -149,36 +172,50 @@ static __attribute__((noinline)) enum vm_fault translate_other(struct mmu *mmu, 
     return fail(mmu, vm_check(entry, mmu->regs.dacr, kind, mmu->user), va, entry->domain);
 }
 
-static inline enum vm_fault translate(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
-    const uint8_t *byte = &mmu->map[kind][va >> VM_PAGE_LOG];
-    if (*byte == 0 && refill_quick(mmu, va, kind) && (*byte & mmu->right[kind]) != 0) {
+/* Brings about that an entry for `va` permits the access, or fails. */
+ALWAYS_INLINE enum vm_fault translate(struct mmu *mmu, uint32_t va, enum vm_kind kind,
+                                      const struct known known) {
+    if (mmu->map[kind][va >> VM_PAGE_LOG] == 0 &&
+        (refill_quick(mmu, va, kind, known) & mmu->right[kind]) != 0) {
         return VM_FAULT_NONE;
     }
-    return translate_other(mmu, va, kind);
+    return translate_other(mmu, known.packed ? va & ~3u : va, kind);
 }
 
 /* A data access of the program, by physical address, through the cache model. */
-static inline void data_access(struct mmu *mmu, uint64_t pa, bool cacheable) {
-    mmu->counters.data_at[cacheable ? caches_access(&mmu->caches, pa) : MMU_AT_RAM]++;
+ALWAYS_INLINE void data_access(struct mmu *mmu, uint64_t pa, bool cacheable,
+                               const struct known known) {
+    unsigned at = cacheable ? caches_access(&mmu->caches, pa, known.l2_ways) : MMU_AT_RAM;
+    mmu->counters.data_at[at]++;
 }
 
-static inline void data_access_at(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+ALWAYS_INLINE void data_access_at(struct mmu *mmu, uint32_t va, enum vm_kind kind,
+                                  const struct known known) {
     uint32_t frame = mmu->frame[kind][va >> VM_PAGE_LOG];
     data_access(mmu, (uint64_t)(frame & ~MICRO_CACHEABLE) << VM_PAGE_LOG | (va & (VM_PAGE - 1)),
-                frame & MICRO_CACHEABLE);
+                frame & MICRO_CACHEABLE, known);
+}
+
+/* Counts what walk_quick() put off. */
+static inline void quick_walks_count(struct mmu *mmu) {
+    mmu->counters.walk_cache_hits += mmu->quick_walks;
+    mmu->counters.walk_reads[1] += mmu->quick_walks;
+    mmu->counters.walk_read_at[MMU_AT_L1] += mmu->quick_walks;
+    mmu->quick_walks = 0;
 }
 
 /* One access but for the counter of accesses. */
 static enum vm_fault access_uncounted(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
     if (!(mmu->regs.sctlr & VM_SCTLR_M)) {
         if (mmu->with_caches && kind != VM_FETCH) {
-            data_access(mmu, va, false); /* data is strongly ordered while the MMU is off */
+            /* data is strongly ordered while the MMU is off */
+            data_access(mmu, va, false, nothing_known);
         }
         return VM_FAULT_NONE;
     }
-    enum vm_fault fault = translate(mmu, va, kind);
+    enum vm_fault fault = translate(mmu, va, kind, nothing_known);
     if (fault == VM_FAULT_NONE && mmu->with_caches && kind != VM_FETCH) {
-        data_access_at(mmu, va, kind);
+        data_access_at(mmu, va, kind, nothing_known);
     }
     return fault;
 }
@@ -186,6 +223,7 @@ static enum vm_fault access_uncounted(struct mmu *mmu, uint32_t va, enum vm_kind
 enum vm_fault mmu_access_slow(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
     enum vm_fault fault = access_uncounted(mmu, va, kind);
     mmu->counters.accesses[kind] += fault == VM_FAULT_NONE;
+    quick_walks_count(mmu);
     return fault;
 }
 
@@ -248,75 +286,122 @@ enum vm_fault mmu_store_bytes(struct mmu *mmu, uint32_t va, const void *from, ui
     return VM_FAULT_NONE;
 }
 
-/* One of each kind in the fields of a word: counts of up to 2^20 references fit. */
+/* What a part of a run came to. */
+struct run {
+    size_t done;
+    uint64_t kinds; /* accesses of each kind in the fields of a word: up to 2^20 fit */
+    bool fault;     /* of the next one */
+};
 enum { RUN_MAX = 1 << 20, FIELD = 21 };
 static const uint64_t one_of[4] = {1, 1ull << FIELD, 1ull << 2 * FIELD, 0};
 
-static size_t run_fast(struct mmu *mmu, const uint32_t *refs, size_t count, uint64_t *kinds) {
+typedef struct run run_fn(struct mmu *mmu, const uint32_t *refs, size_t count);
+
+static inline bool map_permits(const struct mmu *mmu, uint32_t ref) {
+    return mmu->map[ref & 3][ref >> VM_PAGE_LOG] & mmu->right[ref & 3];
+}
+
+/* From a reference that is no plain hit, at refs[0], to the next that is one. */
+ALWAYS_INLINE struct run misses_loop(struct mmu *mmu, const uint32_t *refs, size_t count,
+                                     const struct known known) {
+    struct run run = {0, 0, false};
+    do {
+        uint32_t ref = refs[run.done];
+        if (translate(mmu, ref, ref & 3, known) != VM_FAULT_NONE) {
+            run.fault = true;
+            break;
+        }
+        run.kinds += one_of[ref & 3];
+        run.done++;
+    } while (run.done < count && !map_permits(mmu, refs[run.done]));
+    return run;
+}
+
+/* Hits in a loop of their own, as tight as can be. */
+ALWAYS_INLINE struct run hits_loop(struct mmu *mmu, const uint32_t *refs, size_t count,
+                                   const struct known known) {
     const uint8_t *map[4] = {mmu->map[0], mmu->map[1], mmu->map[2], mmu->map[3]};
     uint8_t wanted[4];
     memcpy(wanted, mmu->right, sizeof wanted);
-    uint64_t sum = 0;
+    uint64_t kinds = 0;
     size_t i = 0;
-    for (; i < count; i++) {
+    while (i < count) {
         uint32_t ref = refs[i];
-        if (!(map[ref & 3][ref >> VM_PAGE_LOG] & wanted[ref & 3]) &&
-            translate(mmu, ref & ~3u, ref & 3) != VM_FAULT_NONE) {
+        if (__builtin_expect(map[ref & 3][ref >> VM_PAGE_LOG] & wanted[ref & 3], 1)) {
+            kinds += one_of[ref & 3];
+            i++;
+            continue;
+        }
+        struct run run = misses_loop(mmu, refs + i, count - i, known);
+        kinds += run.kinds;
+        i += run.done;
+        if (run.fault) {
             break;
         }
-        sum += one_of[ref & 3];
     }
-    *kinds = sum;
-    return i;
+    return (struct run){i, kinds, i < count};
 }
 
-static size_t run_cached(struct mmu *mmu, const uint32_t *refs, size_t count, uint64_t *kinds) {
-    uint64_t sum = 0;
-    size_t i = 0;
-    for (; i < count; i++) {
-        uint32_t ref = refs[i], va = ref & ~3u;
-        enum vm_kind kind = ref & 3;
-        if (!(mmu->map[kind][ref >> VM_PAGE_LOG] & mmu->right[kind]) &&
-            translate(mmu, va, kind) != VM_FAULT_NONE) {
+/* With caches no access is a plain hit. */
+ALWAYS_INLINE struct run caches_loop(struct mmu *mmu, const uint32_t *refs, size_t count,
+                                     const struct known known) {
+    struct run run = {0, 0, false};
+    for (; run.done < count; run.done++) {
+        uint32_t ref = refs[run.done];
+        if (!map_permits(mmu, ref) && translate(mmu, ref, ref & 3, known) != VM_FAULT_NONE) {
+            run.fault = true;
             break;
         }
-        if (kind != VM_FETCH) {
-            data_access_at(mmu, va, kind);
+        if ((ref & 3) != VM_FETCH) {
+            data_access_at(mmu, ref & ~3u, ref & 3, known);
         }
-        sum += one_of[kind];
+        run.kinds += one_of[ref & 3];
     }
-    *kinds = sum;
-    return i;
+    return run;
 }
 
-static size_t run_slow(struct mmu *mmu, const uint32_t *refs, size_t count, uint64_t *kinds) {
-    *kinds = 0;
-    size_t i = 0;
-    while (i < count && access_uncounted(mmu, refs[i] & ~3u, refs[i] & 3) == VM_FAULT_NONE) {
-        *kinds += one_of[refs[i++] & 3];
+/* Copies of the loops for the usual core, and for others. */
+static struct run run_usual(struct mmu *mmu, const uint32_t *refs, size_t count) {
+    return mmu->with_caches ? caches_loop(mmu, refs, count, (struct known){2, 8, true, true})
+                            : hits_loop(mmu, refs, count, (struct known){2, 8, false, true});
+}
+
+static struct run run_other(struct mmu *mmu, const uint32_t *refs, size_t count) {
+    return mmu->with_caches ? caches_loop(mmu, refs, count, (struct known){0, 0, true, true})
+                            : hits_loop(mmu, refs, count, (struct known){0, 0, false, true});
+}
+
+static struct run run_slow(struct mmu *mmu, const uint32_t *refs, size_t count) {
+    struct run run = {0, 0, false};
+    while (run.done < count && !run.fault) {
+        uint32_t ref = refs[run.done];
+        run.fault = access_uncounted(mmu, ref & ~3u, ref & 3) != VM_FAULT_NONE;
+        run.kinds += run.fault ? 0 : one_of[ref & 3];
+        run.done += !run.fault;
     }
-    return i;
+    return run;
+}
+
+static run_fn *run_for(const struct mmu *mmu) {
+    if (mmu->lru || !(mmu->regs.sctlr & VM_SCTLR_M)) {
+        return run_slow;
+    }
+    bool usual = mmu->main.shape.ways == 2 && mmu->walk_cache.shape.ways == 2 &&
+                 (!mmu->with_caches || (mmu->caches.quick && mmu->caches.l2.ways == 8));
+    return usual ? run_usual : run_other;
 }
 
 size_t mmu_run(struct mmu *mmu, const uint32_t *refs, size_t count) {
-    size_t (*run)(struct mmu *, const uint32_t *, size_t, uint64_t *) = run_fast;
-    if (mmu->lru || !(mmu->regs.sctlr & VM_SCTLR_M)) {
-        run = run_slow;
-    } else if (mmu->with_caches) {
-        run = run_cached;
-    }
+    run_fn *some = run_for(mmu);
+    struct run run = {0, 0, false};
     size_t done = 0;
-    while (done < count) {
-        size_t want = count - done < RUN_MAX ? count - done : RUN_MAX;
-        uint64_t kinds;
-        size_t got = run(mmu, refs + done, want, &kinds);
+    while (done < count && !run.fault) {
+        run = some(mmu, refs + done, count - done < RUN_MAX ? count - done : RUN_MAX);
         for (unsigned kind = 0; kind < VM_KINDS; kind++) {
-            mmu->counters.accesses[kind] += kinds >> kind * FIELD & ((1u << FIELD) - 1);
+            mmu->counters.accesses[kind] += run.kinds >> kind * FIELD & ((1u << FIELD) - 1);
         }
-        done += got;
-        if (got < want) {
-            break;
-        }
+        done += run.done;
     }
+    quick_walks_count(mmu);
     return done;
 }

@@ -15,6 +15,13 @@
 
 #include "mmu.h"
 
+/* What a refill for accesses of a kind may do without looking at everything: nothing; put a page of
+ * 4 KiB from the main TLB in place of another; also walk for one. mmu->quick has it ready, noted
+ * after every change of a TLB that may change it. */
+enum mmu_quick { QUICK_NOTHING, QUICK_HITS, QUICK_WALKS };
+enum mmu_quick mmu_quick(const struct mmu *mmu, enum vm_kind kind);
+void mmu_quick_note(struct mmu *mmu);
+
 enum { MICRO_PRESENT = 0x80 };
 /* In `frame`: the page may be cached. Frame numbers have 28 bits. */
 #define MICRO_CACHEABLE 0x80000000u
@@ -34,13 +41,13 @@ void micro_insert(struct mmu *mmu, struct mmu_micro *micro, const struct tlb_ent
                   uint32_t va);
 /* The same where fill_log2 says that a page of 4 KiB replaces another, and nothing is mixed. It is
  * `like`, but for its address. */
-static inline void micro_replace(const struct mmu *mmu, struct mmu_micro *micro, uint32_t va,
-                                 uint32_t pfn, const struct tlb_entry *like) {
-    struct tlb_entry *slot = tlb_slot_quick(&micro->tlb, 0);
+static inline void micro_replace(struct mmu_micro *micro, uint32_t va, uint32_t pfn,
+                                 const struct tlb_entry *like, uint8_t permits, bool frames) {
+    struct tlb_entry *slot = tlb_slot_quick(&micro->tlb, micro->tlb.shape.ways, 0);
     micro->map[slot->tag >> VM_PAGE_LOG] = 0;
     tlb_page_write(slot, va, pfn, like);
-    micro->map[va >> VM_PAGE_LOG] = micro_permits(mmu, like);
-    if (micro->frame != NULL) {
+    micro->map[va >> VM_PAGE_LOG] = permits;
+    if (frames && micro->frame != NULL) {
         micro->frame[va >> VM_PAGE_LOG] =
             pfn | (like->memory & TLB_CACHEABLE ? MICRO_CACHEABLE : 0);
     }

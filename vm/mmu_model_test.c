@@ -9,6 +9,7 @@
  * that stale and overlapping entries occur. After each one, faults, misses and translations must
  * agree.
  */
+#include "mmu_micro.h"
 #include "mmu_rig.h"
 
 enum { MODEL_ENTRIES = 128 };
@@ -218,7 +219,7 @@ static uint32_t world_va(uint64_t *random, bool pages) {
             ? random_below(random, WORLD_MIB << 8)
             : random_below(random, WORLD_MIB) << 8 | random_below(random, pages ? 6 : 24);
     return world_base[random_below(random, WORLD_BASES)] + (page << 12) +
-           random_below(random, 1024) * 4;
+           random_below(random, VM_PAGE);
 }
 
 /* Writes a random translation for the MiB, large page or page around va; with `pages`, for a page
@@ -271,6 +272,7 @@ static bool one_in(uint64_t *random, uint32_t n) {
  * round-robin: together with pages of one size what the fast paths are made for. */
 static void random_core(struct core *core, uint64_t *random, bool pages) {
     ck_assert(core_find(core, "a15"));
+    uint32_t two_ways = pages ? random_below(random, 2) : 0; /* have a fast path of their own */
     struct {
         const char *knob;
         uint32_t value;
@@ -283,11 +285,13 @@ static void random_core(struct core *core, uint64_t *random, bool pages) {
                  {"micro_flush", random_below(random, 3)},
                  {"micro_latch", random_below(random, 2)},
                  {"main_sets", one_in(random, pages ? 0 : 5) ? 0 : 1u << random_below(random, 4)},
-                 {"main_ways", 1 + random_below(random, 4)},
+                 {"main_ways", two_ways != 0 ? 2 : 1 + random_below(random, 4)},
                  {"main_policy", pages ? 0 : random_below(random, 3)},
                  {"main_lockable", one_in(random, pages ? 4 : 1) ? random_below(random, 4) : 0},
                  {"walk_sets", one_in(random, pages ? 0 : 3) ? 0 : 1u << random_below(random, 3)},
-                 {"walk_ways", 1 + random_below(random, 3)},
+                 {"walk_ways", two_ways != 0 ? 2 : 1 + random_below(random, 3)},
+                 {"l1_ways", 4},
+                 {"l1_policy", pages ? random_below(random, 2) : 2},
                  {"pxn", random_below(random, 2)}};
     for (size_t i = 0; i < sizeof knobs / sizeof knobs[0]; i++) {
         ck_assert(core_set(core, knobs[i].knob, knobs[i].value));
@@ -301,8 +305,15 @@ static void compare_counters(const struct model *model, unsigned op) {
                 memcmp(got->walk_reads, want->walk_reads, sizeof got->walk_reads) == 0 &&
                 memcmp(got->accesses, want->accesses, sizeof got->accesses) == 0 &&
                 got->walk_cache_hits == want->walk_cache_hits &&
+                got->walk_read_at[0] + got->walk_read_at[1] + got->walk_read_at[2] ==
+                    want->walk_reads[0] + want->walk_reads[1] &&
                 got->entries_dropped == want->entries_dropped;
     ck_assert_msg(same, "counters differ after operation %u", op);
+    for (unsigned kind = 0; kind < VM_KINDS; kind++) {
+        ck_assert_msg(model->rig->mmu.quick[kind] ==
+                          mmu_quick(&model->rig->mmu, (enum vm_kind)kind),
+                      "what may be done quickly was not noted by operation %u", op);
+    }
 }
 
 static void do_access(struct model *model, uint64_t *random, bool pages, unsigned op) {
@@ -311,16 +322,20 @@ static void do_access(struct model *model, uint64_t *random, bool pages, unsigne
     uint32_t va = world_va(random, pages);
     enum vm_fault want = model_access(model, va, kind), got;
     uint64_t pa = 0;
-    if (random_below(random, 2) != 0) {
-        got = mmu_access(mmu, va, kind);
-        pa = model->pa;
-    } else {
+    uint32_t ref = mmu_ref(va, kind), how = random_below(random, 3);
+    if (how == 0) {
         got = mmu_translate(mmu, va, kind, &pa);
+    } else {
+        got = how == 1                     ? mmu_access(mmu, va, kind)
+              : mmu_run(mmu, &ref, 1) == 1 ? VM_FAULT_NONE
+                                           : mmu->fault;
+        pa = model->pa;
     }
     ck_assert_msg(got == want, "operation %u: fault %#x, model %#x", op, (unsigned)got,
                   (unsigned)want);
     ck_assert_msg(want != VM_FAULT_NONE || pa == model->pa, "operation %u: another pa", op);
-    ck_assert_msg(want == VM_FAULT_NONE || (mmu->fault == want && mmu->fault_va == va),
+    ck_assert_msg(want == VM_FAULT_NONE ||
+                      (mmu->fault == want && mmu->fault_va == (how == 2 ? va & ~3u : va)),
                   "operation %u: fault not kept", op);
     model->counters.accesses[kind] += want == VM_FAULT_NONE;
 }

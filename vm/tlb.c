@@ -10,6 +10,7 @@
 bool tlb_open(struct tlb *tlb, const struct tlb_shape *shape) {
     memset(tlb, 0, sizeof *tlb);
     tlb->shape = *shape;
+    tlb->set_mask = shape->sets - 1;
     tlb->random = 0x9e3779b9u;
     if ((shape->sets & (shape->sets - 1)) != 0 || (shape->sets != 0 && shape->ways == 0) ||
         (uint64_t)shape->sets * shape->ways + shape->lockable > 1u << 20) {

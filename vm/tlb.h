@@ -78,6 +78,7 @@ struct tlb_shape {
 
 struct tlb {
     struct tlb_shape shape;
+    uint32_t set_mask;       /* shape.sets - 1 */
     struct tlb_entry *entry; /* [sets][ways], then [lockable] */
     uint32_t *next;    /* per set: victim of round-robin; last element: of the lockable ones */
     uint32_t *used_at; /* per entry: time of last use, only for LRU */
@@ -119,21 +120,23 @@ void tlb_lock_fills(struct tlb *tlb, bool on);
 
 /* The set of `va` for entries of 2^log2 bytes. */
 static inline uint32_t tlb_set(const struct tlb *tlb, uint32_t va, unsigned log2) {
-    return va >> log2 & (tlb->shape.sets - 1);
+    return va >> log2 & tlb->set_mask;
 }
 
 /* The entry tlb_find() gives if find_log2 is `log2`: one set is all there is to look at. Which of
- * two ways it is in nobody can foresee, so that takes no branch. */
-static inline const struct tlb_entry *tlb_find_quick(const struct tlb *tlb, uint32_t set,
-                                                     uint32_t va, uint16_t asid, unsigned log2) {
-    uint32_t ways = tlb->shape.ways, tag = (va >> log2 << log2) | log2;
+ * two ways it is in nobody can foresee, so that takes no branch. `ways` are those of the shape,
+ * here and below: a caller that knows their number has the compiler drop what other numbers need.
+ */
+static inline const struct tlb_entry *tlb_find_quick(const struct tlb *tlb, uint32_t ways,
+                                                     uint32_t set, uint32_t va, uint16_t asid,
+                                                     unsigned log2) {
+    uint32_t tag = (va >> log2 << log2) | log2;
     const struct tlb_entry *entry = tlb->entry + (size_t)set * ways;
     if (ways == 2) {
-        uint64_t other[2] = {entry[0].tag ^ tag, entry[1].tag ^ tag};
-        if (other[0] * other[1] != 0) {
+        const struct tlb_entry *likely = entry + (entry->tag != tag);
+        if (likely->tag != tag) {
             return NULL;
         }
-        const struct tlb_entry *likely = entry + (other[0] != 0);
         if (likely->asid == asid || likely->asid == TLB_GLOBAL) {
             return likely;
         }
@@ -148,8 +151,8 @@ static inline const struct tlb_entry *tlb_find_quick(const struct tlb *tlb, uint
 
 /* The slot tlb_insert() would give an entry of this set if fill_log2 is its size's. The caller
  * writes it there. */
-static inline struct tlb_entry *tlb_slot_quick(struct tlb *tlb, uint32_t set) {
-    uint32_t ways = tlb->shape.ways, way = tlb->next[set];
+static inline struct tlb_entry *tlb_slot_quick(struct tlb *tlb, uint32_t ways, uint32_t set) {
+    uint32_t way = tlb->next[set];
     tlb->next[set] = way + 1 == ways ? 0 : way + 1;
     return &tlb->entry[(size_t)set * ways + way];
 }
