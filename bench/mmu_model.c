@@ -102,21 +102,22 @@ static __attribute__((noinline)) void fault_serve(struct mmu_model *model, enum 
     model->faults[who]++;
 }
 
-/* The counters that are told apart by who did it: all but the faults, which are counted here. */
-enum { COUNTERS = offsetof(struct mmu_counters, faults) / sizeof(uint64_t) };
+/* From now on the MMU counts for `who`. */
+static void counters_of(struct mmu_model *model, enum mmu_who who) {
+    if (model->who != who) {
+        struct mmu_counters other = model->waiting;
+        model->waiting = model->mmu.counters;
+        model->mmu.counters = other;
+        model->who = who;
+    }
+}
 
 /* An access that is no plain hit: all that an MMU counts but accesses happens here. */
 static __attribute__((noinline)) void miss(struct mmu_model *model, enum mmu_who who, uint32_t va,
                                            enum vm_kind kind) {
-    uint64_t before[COUNTERS];
-    const uint64_t *now = (const uint64_t *)(const void *)&model->mmu.counters;
-    uint64_t *counted = (uint64_t *)(void *)&model->counted[who];
-    memcpy(before, now, sizeof before);
+    counters_of(model, who);
     while (mmu_access_slow(&model->mmu, va, kind) != VM_FAULT_NONE) {
         fault_serve(model, who, va);
-    }
-    for (size_t i = 0; i < COUNTERS; i++) {
-        counted[i] += now[i] - before[i];
     }
 }
 
@@ -154,8 +155,7 @@ static __attribute__((noinline)) void run_access(struct mmu_model *model, unsign
     while (bytes > 0) {
         uint32_t rest = VM_PAGE - at % VM_PAGE;
         uint32_t part = bytes < rest ? bytes : rest;
-        model->counted[group & 1].accesses[group >> 1] +=
-            words_access(model, group, at, words_of(at, part));
+        model->hits[group & 1][group >> 1] += words_access(model, group, at, words_of(at, part));
         at += part;
         bytes -= part;
     }
@@ -168,6 +168,10 @@ void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t 
     uint8_t *touched[GROUPS];
     uint8_t wanted[GROUPS];
     uint64_t hits = 0; /* of each group, in 16 bits */
+    if (count == 1) {  /* as while others are quiet: not worth the preparations */
+        run_access(model, touches->bytes >> 30, touches->offset, touches->bytes & TOUCH_BYTES);
+        return;
+    }
     _Static_assert(2 * TOUCHES_ROOM < 1 << 16, "they do not overflow");
     assert(count <= TOUCHES_ROOM);
     for (unsigned group = 0; group < GROUPS; group++) {
@@ -188,13 +192,31 @@ void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t 
         }
     }
     for (unsigned group = 0; group < GROUPS; group++) {
-        model->counted[group & 1].accesses[group >> 1] += hits >> 16 * group & 0xFFFF;
+        model->hits[group & 1][group >> 1] += hits >> 16 * group & 0xFFFF;
+    }
+}
+
+bool mmu_model_quiet(const struct mmu_model *model, struct touches_quiet *quiet) {
+    const struct mmu *mmu = &model->mmu;
+    for (unsigned kind = VM_LOAD; kind <= VM_STORE; kind++) {
+        quiet->map[kind] = mmu->map[kind] + (MMU_POOL_VA >> VM_PAGE_LOG);
+        quiet->bit[kind] = mmu->wanted[kind];
+    }
+    return mmu->wanted[VM_LOAD] != 0;
+}
+
+void mmu_model_add(struct mmu_model *model, const struct touches_quiet *quiet) {
+    for (unsigned who = 0; who < MMU_WHO; who++) {
+        for (unsigned kind = VM_LOAD; kind <= VM_STORE; kind++) {
+            model->hits[who][kind] += quiet->words[who][kind];
+        }
     }
 }
 
 void mmu_model_restart(struct mmu_model *model) {
     mmu_reset_counters(&model->mmu);
-    memset(model->counted, 0, sizeof model->counted);
+    memset(&model->waiting, 0, sizeof model->waiting);
+    memset(model->hits, 0, sizeof model->hits);
 }
 
 uint64_t mmu_model_pages(const struct mmu_model *model) {
@@ -210,9 +232,12 @@ static uint64_t pages_of(const struct mmu_model *model, enum mmu_who who) {
 }
 
 struct mmu_share mmu_model_share(struct mmu_model *model, enum mmu_who who) {
-    const struct mmu_counters all = model->mmu.counters;
-    const struct mmu_counters *c = &model->counted[who];
-    model->mmu.counters = *c; /* mmu_cycles() judges what stands there */
+    struct mmu_counters *c = &model->mmu.counters;
+    counters_of(model, who);
+    for (unsigned kind = VM_LOAD; kind <= VM_STORE; kind++) {
+        c->accesses[kind] += model->hits[who][kind];
+        model->hits[who][kind] = 0;
+    }
     struct mmu_share share = {.accesses = c->accesses[VM_LOAD] + c->accesses[VM_STORE],
                               .micro_misses = c->micro_misses[VM_LOAD] + c->micro_misses[VM_STORE],
                               .main_misses = c->main_misses[VM_LOAD] + c->main_misses[VM_STORE],
@@ -220,6 +245,5 @@ struct mmu_share mmu_model_share(struct mmu_model *model, enum mmu_who who) {
                               .cycles = mmu_cycles(&model->mmu).total,
                               .pages = pages_of(model, who),
                               .faults = model->faults[who]};
-    model->mmu.counters = all;
     return share;
 }

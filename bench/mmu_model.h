@@ -33,8 +33,10 @@ struct mmu_model {
     unsigned page_log2;
     uint8_t *touched[MMU_WHO]; /* by page: 1 if so */
     uint32_t page_count;
-    struct mmu_counters counted[MMU_WHO];
-    uint64_t faults[MMU_WHO]; /* by who touched the page first */
+    enum mmu_who who;            /* whose counters the MMU has; */
+    struct mmu_counters waiting; /* those of the other */
+    uint64_t hits[MMU_WHO][2];   /* loads and stores that are not in them yet */
+    uint64_t faults[MMU_WHO];    /* by who touched the page first */
 };
 
 static inline enum mmu_who mmu_who_did(struct touch touch) {
@@ -52,6 +54,11 @@ void mmu_model_close(struct mmu_model *model);
 /* Performs up to TOUCHES_ROOM touches; a page's first is a fault that maps it. About 2 ns an access
  * that hits. */
 void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t count);
+
+/* Says in *quiet which touches are plain hits, by address and kind; false if none ever is. */
+bool mmu_model_quiet(const struct mmu_model *model, struct touches_quiet *quiet);
+/* Adds what was counted there. */
+void mmu_model_add(struct mmu_model *model, const struct touches_quiet *quiet);
 
 /* Counting begins anew; TLBs, caches, pages touched and faults stay. */
 void mmu_model_restart(struct mmu_model *model);

@@ -12,7 +12,8 @@ struct watcher {
     struct mmu_model model;
     struct mmu_series *series;
     struct mmu_pair *pair;
-    uint64_t counted; /* touches up to the end of the last operation */
+    struct touches_quiet quiet;
+    uint64_t counted; /* what the allocator touched up to the end of the last operation */
     uint64_t ops[OP_KIND_COUNT], touches[OP_KIND_COUNT]; /* served, and what they touched */
 };
 
@@ -36,6 +37,26 @@ static void application_touches(enum replay_touch touch, uint32_t offset, size_t
     }
 }
 
+/* Grows with each touch by the allocator. */
+static uint64_t touched(const struct watcher *w) {
+    const uint64_t *words = w->quiet.words[MMU_ALLOCATOR];
+    return touches_count() + words[VM_LOAD] + words[VM_STORE];
+}
+
+/* Touches that are plain hits are not looked at one by one. */
+static void quieten(struct watcher *w) {
+    if (w->series != NULL && mmu_model_quiet(&w->model, &w->quiet)) {
+        mmu_series_quiet(w->series, &w->quiet);
+        touches_quieten(&w->quiet);
+    }
+}
+
+static void window_end(struct watcher *w, size_t index) {
+    touches_pass();
+    mmu_series_window_end(w->series, index);
+    mmu_series_quiet(w->series, &w->quiet);
+}
+
 static void failure_count(struct watcher *w, const struct replay_event *event) {
     bool refused = stage_refuses(w->stage, event->bytes);
     w->pair->refusals += refused;
@@ -46,7 +67,7 @@ static bool op_watch(void *ctx, const struct replay_event *event) {
     struct watcher *w = ctx;
     bool free = event->op->kind == OP_FREE;
     w->ops[event->op->kind] += free ? !event->skipped : event->payload != NULL;
-    w->touches[event->op->kind] += touches_count() - w->counted;
+    w->touches[event->op->kind] += touched(w) - w->counted;
     if (event->payload != NULL) {
         unsigned char *payload = event->payload;
         application_touches(w->stage->touch, (uint32_t)(payload - w->stage->memory->pool),
@@ -54,10 +75,9 @@ static bool op_watch(void *ctx, const struct replay_event *event) {
     } else if (!free) {
         failure_count(w, event);
     }
-    w->counted = touches_count();
+    w->counted = touched(w);
     if (w->series != NULL && mmu_series_due(w->series, event->index)) {
-        touches_pass();
-        mmu_series_window_end(w->series, event->index);
+        window_end(w, event->index);
     }
     return true;
 }
@@ -93,13 +113,15 @@ bool mmu_pair_run(const struct stage *stage, const struct mmu_setting *setting, 
     (void)ready;
     touches_pass();
     mmu_model_restart(&w.model);
-    w.counted = touches_count();
+    w.counted = touched(&w);
+    quieten(&w);
     replay.touch = REPLAY_TOUCH_NONE;
     replay.observers = &observer;
     replay.observer_count = 1;
     replay_run(&replay, &result);
     touches_pass();
     touches_unwatch();
+    mmu_model_add(&w.model, &w.quiet);
     uint64_t touches = 0;
     for (int kind = 0; kind < OP_KIND_COUNT; kind++) {
         touches += w.touches[kind];

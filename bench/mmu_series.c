@@ -19,6 +19,7 @@ struct window {
 
 struct mmu_series {
     size_t op_count, ops_per_window;
+    size_t due; /* last operation of the window */
     unsigned piece_log2;
     bool piece_touched[PIECES_MAX];
     uint32_t
@@ -28,6 +29,11 @@ struct mmu_series {
     struct window window[WINDOWS + 1];
 };
 
+static size_t due_after(const struct mmu_series *series, size_t ops) {
+    size_t rest = series->op_count - ops;
+    return ops + (rest < series->ops_per_window ? rest : series->ops_per_window) - 1;
+}
+
 struct mmu_series *mmu_series_new(size_t op_count, size_t pool_bytes) {
     struct mmu_series *series = calloc(1, sizeof *series);
     if (series == NULL) {
@@ -35,6 +41,7 @@ struct mmu_series *mmu_series_new(size_t op_count, size_t pool_bytes) {
     }
     series->op_count = op_count;
     series->ops_per_window = op_count / WINDOWS + 1;
+    series->due = due_after(series, 0);
     series->piece_log2 = VM_PAGE_LOG;
     while (pool_bytes >> series->piece_log2 >= PIECES_MAX) {
         series->piece_log2++;
@@ -102,14 +109,24 @@ void mmu_series_see(struct mmu_series *series, const struct touch *touches, size
     }
 }
 
+void mmu_series_quiet(struct mmu_series *series, struct touches_quiet *quiet) {
+    for (int who = 0; who < MMU_WHO; who++) {
+        quiet->seen[who] = series->touched_in[who];
+        quiet->heat[who] = series->window[series->window_count].heat[who];
+    }
+    quiet->now = (uint32_t)series->window_count + 1;
+    quiet->piece_log2 = series->piece_log2;
+}
+
 bool mmu_series_due(const struct mmu_series *series, size_t index) {
-    return (index + 1) % series->ops_per_window == 0 || index + 1 == series->op_count;
+    return index == series->due;
 }
 
 void mmu_series_window_end(struct mmu_series *series, size_t index) {
     struct window *window = &series->window[series->window_count++];
     window->op = index;
     window->pages = series->pages;
+    series->due = due_after(series, index + 1);
 }
 
 static bool pages_write(const struct mmu_series *series, const char *path,

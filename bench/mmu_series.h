@@ -28,6 +28,10 @@ void mmu_series_free(struct mmu_series *series);
 
 void mmu_series_see(struct mmu_series *series, const struct touch *touches, size_t count);
 
+/* Says in *quiet which pages were touched in this window, and where touches of them count. Anew
+ * when a window has ended. */
+void mmu_series_quiet(struct mmu_series *series, struct touches_quiet *quiet);
+
 /* True if operation `index` is the last of a window; then, when all its touches were seen, the
  * window must be ended. */
 bool mmu_series_due(const struct mmu_series *series, size_t index);

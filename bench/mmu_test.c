@@ -111,6 +111,16 @@ START_TEST(runs_are_counted_in_words_and_pages) {
     ck_assert_uint_eq(application.pages, 3);
     ck_assert_uint_eq(application.faults, 2); /* page 1 was there */
     ck_assert_uint_eq(mmu_model_pages(&model), 4);
+    ck_assert_uint_eq(allocator.main_misses, 2 * 2); /* a fault, and again */
+    ck_assert_uint_eq(application.main_misses, 2 * 2);
+    see(0, 4 | TOUCH_APPLICATION);
+    see(9 << 12, 4);
+    allocator = mmu_model_share(&model, MMU_ALLOCATOR);
+    application = mmu_model_share(&model, MMU_APPLICATION);
+    ck_assert_uint_eq(allocator.micro_misses, 3 * 2);
+    ck_assert_uint_eq(application.micro_misses, 2 * 2);
+    ck_assert_uint_eq(allocator.accesses, 3);
+    ck_assert_uint_eq(application.accesses, 2050);
     mmu_model_close(&model);
 }
 END_TEST
@@ -287,6 +297,70 @@ START_TEST(series_add_up_to_the_row) {
 }
 END_TEST
 
+/* With data caches every touch is handed over and judged by itself; without,
+ * most are counted where they happen. The series must not tell. */
+START_TEST(series_do_not_depend_on_how_touches_are_counted) {
+    if (command_absent()) {
+        return;
+    }
+    static const char line[] =
+        "-a tlsf,membox,buddy,slab:bestfit -t gen:embedded:5:6000,gen:lifo:2:2000 --touch edges";
+    char command[512];
+    mmu_into("quiet", line);
+    (void)snprintf(command, sizeof command, "%s --caches", line);
+    mmu_into("judged", command);
+    (void)snprintf(command, sizeof command,
+                   "cd %s && diff -r quiet/mmu judged/mmu && diff -r quiet/heat judged/heat",
+                   folder);
+    ck_assert_msg(shell(command) == 0, "%s", shell_output);
+}
+END_TEST
+
+/* The same of a row's figures: with series most touches are counted where they happen, without all
+ * are handed over. */
+START_TEST(figures_do_not_depend_on_how_touches_are_counted) {
+    static const char *const names[] = {"tlsf", "bestfit", "membox", "buddy"};
+    static const char *const cores[] = {"a7", "a15", "a8", "a17"};
+    struct trace trace = test_trace_load("gen:embedded:9:6000");
+    struct problem problem;
+    char why[STAGE_WHY_BYTES];
+    struct stage_memory memory;
+    struct mmu_setting setting = {.touch = REPLAY_TOUCH_EDGES};
+    struct mmu_pair pair[2];
+    struct stage stage = {.ops = touches_build(alloc_find(names[_i])),
+                          .trace = &trace,
+                          .memory = &memory,
+                          .touch = REPLAY_TOUCH_EDGES};
+    ck_assert(core_find(&setting.core, cores[_i]));
+    for (int quiet = 0; quiet < 2; quiet++) {
+        struct mmu_series *series = NULL;
+        ck_assert(stage_plan_make(stage.ops, &trace, &stage.plan, why));
+        ck_assert(stage_memory_open(&memory, stage.plan.pool_bytes, trace.counts.slots, &problem));
+        ck_assert(stage_probe(&stage));
+        if (quiet != 0) {
+            series = mmu_series_new(trace.op_count, (size_t)stage.plan.pool_bytes);
+            ck_assert_ptr_nonnull(series);
+        }
+        ck_assert(mmu_pair_run(&stage, &setting, VM_PAGE_LOG, series, &pair[quiet], &problem));
+        mmu_series_free(series);
+        stage_memory_close(&memory);
+    }
+    trace_release(&trace);
+    for (int who = 0; who < MMU_WHO; who++) {
+        const struct mmu_share *all = &pair[0].share[who], *quiet = &pair[1].share[who];
+        ck_assert_uint_eq(all->accesses, quiet->accesses);
+        ck_assert_uint_eq(all->micro_misses, quiet->micro_misses);
+        ck_assert_uint_eq(all->main_misses, quiet->main_misses);
+        ck_assert_uint_eq(all->walk_reads, quiet->walk_reads);
+        ck_assert_uint_eq(all->pages, quiet->pages);
+        ck_assert_uint_eq(all->faults, quiet->faults);
+        ck_assert_double_eq(all->cycles, quiet->cycles);
+    }
+    ck_assert_uint_eq(pair[0].pages, pair[1].pages);
+    ck_assert(pair[0].seen == pair[1].seen);
+}
+END_TEST
+
 START_TEST(bad_usage_is_refused_in_words) {
     static const struct {
         const char *arguments, *words;
@@ -337,12 +411,14 @@ int main(void) {
     tcase_add_test(figures, caches_change_no_tlb_figure);
     tcase_add_test(figures, replay_of_the_canary_is_as_counted_by_hand);
     tcase_add_test(figures, figures_are_the_same_on_every_machine);
+    tcase_add_loop_test(figures, figures_do_not_depend_on_how_touches_are_counted, 0, 4);
     suite_add_tcase(suite, figures);
     TCase *command = tcase_create("command");
     tcase_add_unchecked_fixture(command, folder_make, folder_drop);
     tcase_set_timeout(command, 120);
     tcase_add_test(command, runs_are_alike_to_the_last_figure);
     tcase_add_test(command, series_add_up_to_the_row);
+    tcase_add_test(command, series_do_not_depend_on_how_touches_are_counted);
     tcase_add_test(command, bad_usage_is_refused_in_words);
     tcase_add_test(command, what_has_no_pool_is_left_out);
     suite_add_tcase(suite, command);

@@ -2,8 +2,9 @@
  *
  * touches.c - see touches.h: what code compiled with -fsanitize=thread calls
  *
- * The names are gcc's (its libsanitizer/tsan/tsan_interface.h). A hook costs a call, a compare and
- * a store into a buffer that stays in the cache; the buffer is worked off between operations.
+ * The names are gcc's (its libsanitizer/tsan/tsan_interface.h). A hook looks whether the touch is
+ * one that only has to be counted, and else puts it into a buffer, which is handed over when full:
+ * after each touch, if some only have to be counted.
  */
 #include "touches.h"
 
@@ -17,10 +18,17 @@ static struct {
     size_t bytes; /* 0: nothing is watched */
     touches_fn *see;
     void *ctx;
-    struct touch *at; /* in kept[]: where the next one goes */
-    uint64_t passed;  /* handed over */
+    struct touch *at;  /* in kept[]: where the next one goes */
+    struct touch *end; /* full */
+    uint64_t passed;   /* handed over */
+    struct touches_quiet *quiet;
 } watch;
 static struct touch kept[TOUCHES_ROOM];
+
+/* When nothing is quiet. */
+enum { PAGE_LOG = 12 };
+static const uint8_t none[((size_t)TOUCH_BYTES >> PAGE_LOG) + 1];
+static struct touches_quiet nothing_quiet = {.map = {none, none}};
 
 void touches_pass(void) {
     size_t count = watch.bytes > 0 ? (size_t)(watch.at - kept) : 0;
@@ -42,7 +50,15 @@ void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx) {
     watch.see = see;
     watch.ctx = ctx;
     watch.at = kept;
+    watch.end = kept + TOUCHES_ROOM;
     watch.passed = 0;
+    watch.quiet = &nothing_quiet;
+}
+
+void touches_quieten(struct touches_quiet *quiet) {
+    touches_pass();
+    watch.end = kept + 1;
+    watch.quiet = quiet;
 }
 
 void touches_unwatch(void) {
@@ -51,19 +67,45 @@ void touches_unwatch(void) {
 
 static inline __attribute__((always_inline)) void keep(struct touch touch) {
     *watch.at++ = touch;
-    if (__builtin_expect(watch.at == kept + TOUCHES_ROOM, 0)) {
+    if (__builtin_expect(watch.at == watch.end, 0)) {
         touches_pass();
     }
 }
 
+/* True if the touch was a quiet one, and is counted. */
+static inline __attribute__((always_inline)) bool quiet(uintptr_t offset, size_t bytes, bool store,
+                                                        bool application) {
+    struct touches_quiet *q = watch.quiet;
+    if (__builtin_expect((q->map[store][offset >> PAGE_LOG] & q->bit[store]) == 0, 0) ||
+        __builtin_expect(q->seen[application][offset >> PAGE_LOG] != q->now, 0) ||
+        (offset & (bytes - 1)) != 0) {
+        return false;
+    }
+    q->heat[application][offset >> q->piece_log2]++;
+    q->words[application][store] += (bytes + 3) / 4;
+    return true;
+}
+
 void touches_add(uint32_t offset, uint32_t bytes) {
-    keep((struct touch){offset, bytes | TOUCH_APPLICATION});
+    bool store = (bytes & TOUCH_STORE) != 0;
+    if ((bytes & TOUCH_BYTES) != 1 || !quiet(offset, 1, store, true)) {
+        keep((struct touch){offset, bytes | TOUCH_APPLICATION});
+    }
 }
 
 static inline __attribute__((always_inline)) void touch(const void *address, size_t bytes,
                                                         uint32_t store) {
     uintptr_t offset = (uintptr_t)address - watch.base;
     if (__builtin_expect(offset < watch.bytes, 1)) {
+        keep((struct touch){(uint32_t)offset, (uint32_t)bytes | store});
+    }
+}
+
+/* The same for 1, 2, 4, 8 or 16 bytes. */
+static inline __attribute__((always_inline)) void touch_power(const void *address, size_t bytes,
+                                                              uint32_t store) {
+    uintptr_t offset = (uintptr_t)address - watch.base;
+    if (__builtin_expect(offset < watch.bytes, 1) && !quiet(offset, bytes, store != 0, false)) {
         keep((struct touch){(uint32_t)offset, (uint32_t)bytes | store});
     }
 }
@@ -81,7 +123,7 @@ static void touch_run(const void *address, size_t bytes, uint32_t store) {
 #define HOOK(name, bytes, store)                                                                   \
     void __tsan_##name(const void *p);                                                             \
     void __tsan_##name(const void *p) {                                                            \
-        touch(p, bytes, store);                                                                    \
+        touch_power(p, bytes, store);                                                              \
     }
 #define HOOKS(bytes)                                                                               \
     HOOK(read##bytes, bytes, 0)                                                                    \

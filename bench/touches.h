@@ -41,10 +41,25 @@ typedef void touches_fn(void *ctx, const struct touch *touches, size_t count);
 enum { TOUCHES_ROOM = 4096 };
 void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx);
 
+/* What the watcher knows to change nothing but counts: a touch of 1, 2, 4, 8 or 16 bytes, aligned
+ * to its size, of a page of 4 KiB that `map` permits and `seen` has noted. It is not handed over
+ * but counted here, all others as they happen, one by one. */
+struct touches_quiet {
+    const uint8_t *map[2]; /* of loads and of stores, by page of the pool: */
+    uint8_t bit[2];        /* this bit is set; and */
+    uint32_t *seen[2];     /* of the allocator and of the application, by page of the pool: */
+    uint32_t now;          /* it is this number. Then it counts */
+    uint32_t *heat[2];     /* by piece of the pool, */
+    unsigned piece_log2;   /* of 2^this bytes, and as words: */
+    uint64_t words[2][2];  /* by who and kind */
+};
+/* From now on, until the watch ends; while it lasts the watcher may change what it points to. */
+void touches_quieten(struct touches_quiet *quiet);
+
 /* Puts a touch by the application in its place among the others. */
 void touches_add(uint32_t offset, uint32_t bytes);
 
-/* How many there were since the watch began. */
+/* How many there were since the watch began, without the quiet ones. */
 uint64_t touches_count(void);
 
 /* Hands over what was kept. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 extern void __tsan_write1(const void *p);
+extern void __tsan_read8(const void *p);
 
 enum { SEEN_MAX = 1 << 16 };
 
@@ -215,6 +216,53 @@ START_TEST(slots_before_a_heap_are_seen) {
 }
 END_TEST
 
+/* Quiet touches are counted and not seen, others at once, and of those just what the watcher says:
+ * an edge that is wrong here would be a TLB miss that nobody counts. */
+START_TEST(quiet_touches_are_only_counted) {
+    if (!instrumented()) {
+        return;
+    }
+    static _Alignas(4096) unsigned char pool[4 * 4096];
+    const uint8_t loads[4] = {1, 1, 0, 1}, stores[4] = {1, 2, 2, 2};
+    uint32_t allocator[4] = {7, 7, 7, 6}, application[4] = {7, 0, 0, 0}, heat[2][2] = {{0}};
+    struct touches_quiet quiet = {.map = {loads, stores},
+                                  .bit = {1, 2},
+                                  .seen = {allocator, application},
+                                  .now = 7,
+                                  .heat = {heat[0], heat[1]},
+                                  .piece_log2 = 13};
+    touches_watch(pool, sizeof pool, see, NULL);
+    touches_quieten(&quiet);
+    seen_count = 0;
+    __tsan_read8(pool + 4096);      /* quiet: two words */
+    __tsan_write1(pool + 4097);     /* quiet */
+    __tsan_write1(pool + 2 * 4096); /* quiet */
+    ck_assert_uint_eq(seen_count, 0);
+    __tsan_write1(pool);            /* the map has other bits there */
+    __tsan_read8(pool + 2 * 4096);  /* it has nothing for loads */
+    __tsan_write1(pool + 3 * 4096); /* not of this window */
+    __tsan_read8(pool + 4096 - 4);  /* in two pages */
+    touches_add(0, 1 | TOUCH_STORE);
+    touches_add(4096, 1 | TOUCH_STORE); /* the application's first */
+    ck_assert_uint_eq(seen_count, 6);
+    ck_assert_uint_eq(touches_count(), 6);
+    touches_add(8, 1); /* a load: quiet */
+    ck_assert_uint_eq(seen_count, 6);
+    ck_assert_uint_eq(quiet.words[0][0], 2);
+    ck_assert_uint_eq(quiet.words[0][1], 2);
+    ck_assert_uint_eq(quiet.words[1][0], 1);
+    ck_assert_uint_eq(quiet.words[1][1], 0);
+    ck_assert_uint_eq(heat[0][0], 2);
+    ck_assert_uint_eq(heat[0][1], 1);
+    ck_assert_uint_eq(heat[1][0], 1);
+    touches_unwatch();
+    touches_watch(pool, sizeof pool, see, NULL); /* and the next watch has none */
+    __tsan_write1(pool + 4096);
+    ck_assert_uint_eq(seen_now(), 1);
+    touches_unwatch();
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("touches");
     TCase *all = tcase_create("all");
@@ -224,6 +272,7 @@ int main(void) {
     tcase_add_loop_test(all, every_operation_of_every_own_allocator_is_seen, 0, (int)own_count());
     tcase_add_test(all, copies_are_seen);
     tcase_add_test(all, slots_before_a_heap_are_seen);
+    tcase_add_test(all, quiet_touches_are_only_counted);
     suite_add_tcase(suite, all);
     return test_main(suite);
 }
