@@ -34,93 +34,112 @@ static uint64_t tag_word(uint64_t tag) {
     return (x ^ (x >> 32)) * UINT64_C(0xD6E8FEB86659FD93);
 }
 
+/* A word of which bytes [n, 8) stand first in memory, one of which bytes [0, n) stand last, and the
+ * byte that stands first. By shifts, as AddressSanitizer makes a frame at each call for a local
+ * whose address is taken. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define BYTES_FROM(word, n)   ((word) >> (n)*8)
+#define BYTES_BEHIND(word, n) ((word) << (64 - (n)*8))
+#define FIRST_BYTE(word)      ((unsigned char)(word))
+#else
+#define BYTES_FROM(word, n)   ((word) << (n)*8)
+#define BYTES_BEHIND(word, n) ((word) >> (64 - (n)*8))
+#define FIRST_BYTE(word)      ((unsigned char)((word) >> 56))
+#endif
+
+static unsigned char byte_at(uint64_t first, size_t at) {
+    uint64_t word = first + at / WORD * STEP;
+    return FIRST_BYTE(BYTES_FROM(word, at % WORD));
+}
+
 unsigned char content_byte(const struct content *content, size_t at) {
-    uint64_t word = tag_word(content->tag) + at / WORD * STEP;
-    return ((const unsigned char *)&word)[at % WORD];
+    return byte_at(tag_word(content->tag), at);
 }
 
-/* Positions are walked in whole words where they can be, in bytes at the ragged ends. */
-static size_t words_from(size_t from, size_t to) {
-    size_t up = (from + WORD - 1) / WORD * WORD;
-    return up < to ? up : to;
+/* What the eight bytes from any position on hold: parts of two words. */
+static uint64_t word_at(uint64_t first, size_t at) {
+    uint64_t word = first + at / WORD * STEP;
+    size_t n = at % WORD;
+    return n == 0 ? word : BYTES_FROM(word, n) | BYTES_BEHIND(word + STEP, n);
 }
 
-static size_t words_to(size_t from, size_t to) {
-    size_t down = to / WORD * WORD;
-    return down > from ? down : from;
-}
-
-/* [from, to) within one word. */
-OPEN static void ragged_fill(uint64_t first, unsigned char *payload, size_t from, size_t to) {
-    uint64_t word = first + from / WORD * STEP;
+/* Fewer bytes than a word. */
+OPEN static void bytes_fill(uint64_t first, unsigned char *payload, size_t from, size_t to) {
     for (; from < to; from++) {
-        payload[from] = ((const unsigned char *)&word)[from % WORD];
+        payload[from] = byte_at(first, from);
         __asm__ volatile(""); /* not a call of memcpy(), which sanitizers watch */
     }
 }
 
-OPEN static void range_fill(const struct content *content, unsigned char *payload, size_t from,
-                            size_t to) {
-    uint64_t first = tag_word(content->tag);
-    size_t begin = words_from(from, to), end = words_to(begin, to);
-    if (from < begin) {
-        ragged_fill(first, payload, from, begin);
+/* The words in between stand at multiples of eight; the first and the last one, at the range's
+ * ends, may share bytes with them. */
+OPEN static void range_fill(uint64_t first, unsigned char *payload, size_t from, size_t to) {
+    if (to - from < WORD) {
+        bytes_fill(first, payload, from, to);
+        return;
     }
-    uint64_t word = first + begin / WORD * STEP;
-    for (size_t at = begin; at < end; at += WORD, word += STEP) {
+    uint64_t word = word_at(first, from);
+    memcpy(payload + from, &word, WORD);
+    size_t at = from / WORD * WORD + WORD;
+    word = first + at / WORD * STEP;
+    for (; at + WORD <= to; at += WORD, word += STEP) {
         memcpy(payload + at, &word, WORD);
     }
-    if (end < to) {
-        ragged_fill(first, payload, end, to);
-    }
+    word = word_at(first, to - WORD);
+    memcpy(payload + to - WORD, &word, WORD);
 }
 
-/* The first position of [from, to), within one word, that differs, or `to`. */
-OPEN static size_t ragged_damage(uint64_t first, const unsigned char *payload, size_t from,
-                                 size_t to) {
-    uint64_t word = first + from / WORD * STEP;
-    const unsigned char *was = (const unsigned char *)&word;
-    while (from < to && payload[from] == was[from % WORD]) {
+/* The first position of [from, to) that differs, or `to`. */
+OPEN static size_t bytes_damage(uint64_t first, const unsigned char *payload, size_t from,
+                                size_t to) {
+    while (from < to && payload[from] == byte_at(first, from)) {
         from++;
     }
     return from;
 }
 
-OPEN static size_t range_damage(const struct content *content, const unsigned char *payload,
-                                size_t from, size_t to) {
-    uint64_t first = tag_word(content->tag);
-    size_t begin = words_from(from, to), end = words_to(begin, to);
-    size_t at = ragged_damage(first, payload, from, begin);
-    if (at < begin) {
-        return at;
+/* Likewise, with the words of range_fill(): nearly always all are as written, so one test at the
+ * end is enough. */
+OPEN static size_t range_damage(uint64_t first, const unsigned char *payload, size_t from,
+                                size_t to) {
+    if (to - from < WORD) {
+        return bytes_damage(first, payload, from, to);
     }
-    uint64_t word = first + begin / WORD * STEP, found;
-    for (; at < end; at += WORD, word += STEP) {
+    uint64_t found;
+    memcpy(&found, payload + from, WORD);
+    uint64_t damage = found ^ word_at(first, from);
+    size_t at = from / WORD * WORD + WORD;
+    uint64_t word = first + at / WORD * STEP;
+    for (; at + WORD <= to; at += WORD, word += STEP) {
         memcpy(&found, payload + at, WORD);
-        if (found != word) {
-            return ragged_damage(first, payload, at, at + WORD);
-        }
+        damage |= found ^ word;
     }
-    return ragged_damage(first, payload, end, to);
+    memcpy(&found, payload + to - WORD, WORD);
+    damage |= found ^ word_at(first, to - WORD);
+    return damage == 0 ? to : bytes_damage(first, payload, from, to);
 }
 
 void content_fill(const struct content *content, void *payload) {
     struct written written = content_written(content);
-    range_fill(content, payload, 0, written.head);
-    range_fill(content, payload, written.tail, content->bytes);
+    uint64_t first = tag_word(content->tag);
+    range_fill(first, payload, 0, written.head);
+    if (written.tail < content->bytes) {
+        range_fill(first, payload, written.tail, content->bytes);
+    }
 }
 
 size_t content_damage(const struct content *content, const void *payload, size_t from, size_t to) {
     struct written written = content_written(content);
+    uint64_t first = tag_word(content->tag);
     size_t head_to = to < written.head ? to : written.head;
     if (from < head_to) {
-        size_t at = range_damage(content, payload, from, head_to);
+        size_t at = range_damage(first, payload, from, head_to);
         if (at < head_to) {
             return at;
         }
     }
     size_t tail_from = from > written.tail ? from : written.tail;
-    return tail_from < to ? range_damage(content, payload, tail_from, to) : to;
+    return tail_from < to ? range_damage(first, payload, tail_from, to) : to;
 }
 
 OPEN unsigned char content_found(const void *payload, size_t at) {

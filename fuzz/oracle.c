@@ -23,11 +23,6 @@ const char *oracle_rule_words(enum oracle_rule rule) {
 
 /* ---- words ---- */
 
-long long oracle_offset(const struct oracle *oracle, uintptr_t address) {
-    bool poolless = oracle->range_count == 0;
-    return (long long)(poolless ? address : address - (uintptr_t)oracle->config.pool);
-}
-
 struct oracle_text oracle_block_text(const struct oracle *oracle, uint32_t slot) {
     const struct shadow *shadow = oracle_shadow((struct oracle *)(uintptr_t)oracle);
     struct oracle_text out = {"no block"};

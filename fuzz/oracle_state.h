@@ -60,7 +60,10 @@ struct oracle_text {
 struct oracle_text oracle_block_text(const struct oracle *oracle, uint32_t slot);
 
 /* Distance from the pool's start; the address itself for POOLLESS. */
-long long oracle_offset(const struct oracle *oracle, uintptr_t address);
+static inline long long oracle_offset(const struct oracle *oracle, uintptr_t address) {
+    bool poolless = oracle->range_count == 0;
+    return (long long)(poolless ? address : address - (uintptr_t)oracle->config.pool);
+}
 
 /* How the contents of the block in a slot were written. */
 struct content oracle_content(const struct oracle *oracle, const struct shadow_block *block);
