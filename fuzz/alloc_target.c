@@ -36,6 +36,20 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *data, size_t size, const uint8_t
 /* Coverage of states, beside that of code: libFuzzer watches this section. */
 __attribute__((section("__libfuzzer_extra_counters"))) static uint8_t features[RUNNER_FEATURES];
 
+/* Likewise for AFL++, which numbers what stands in this section as edges of the code: going along
+ * one is told by the call that it would have compiled in there. Other engines leave them 0. */
+__attribute__((section("__sancov_guards"))) static volatile uint32_t edges[RUNNER_FEATURES];
+void __sanitizer_cov_trace_pc_guard(uint32_t *edge) __attribute__((weak));
+
+static void features_show(const struct runner *of) {
+    runner_features(of, features);
+    const uint8_t *end = features + RUNNER_FEATURES, *at = features;
+    while (edges[0] != 0 && (at = memchr(at, 1, (size_t)(end - at))) != NULL) {
+        uint32_t edge = edges[at++ - features];
+        __sanitizer_cov_trace_pc_guard(&edge);
+    }
+}
+
 static _Noreturn void setup_fail(const char *what) {
     fprintf(stderr, "heaprig: %s\n", what);
     exit(2);
@@ -110,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fprintf(stderr, "heaprig: %s: %s\n", target_ops()->name, verdict);
         abort();
     }
-    runner_features(runner, features);
+    features_show(runner);
     return 0;
 }
 

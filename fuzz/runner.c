@@ -86,6 +86,7 @@ static bool run_begin(struct runner *runner, const struct script_setup *setup) {
         memset(runner->pool, setup->dirt == ARENA_ZEROS ? 0x00 : 0xFF, bytes);
     }
     memset(runner->slots, 0, runner->config.slot_count * sizeof(void *));
+    memset(runner->features, 0, sizeof runner->features);
     runner->digest = UINT64_C(0xCBF29CE484222325);
     runner->heap = ops->init(runner->pool, setup->pool_bytes, &cfg);
     if (runner->heap == NULL) {
@@ -291,7 +292,6 @@ static void feature_note_places(struct runner *runner) {
 static void feature_note(struct runner *runner) {
     const struct alloc_ops *ops = runner->config.ops;
     struct alloc_stats stats = {0};
-    memset(runner->features, 0, sizeof runner->features);
     if (ops->stats == NULL) {
         feature_note_places(runner);
         return;
