@@ -72,7 +72,6 @@ struct settings {
 
 static error_t record_parse(int key, char *arg, struct argp_state *state) {
     struct settings *settings = state->input;
-    char *end = NULL;
     switch (key) {
     case 'o':
         settings->output = arg;
@@ -90,11 +89,7 @@ static error_t record_parse(int key, char *arg, struct argp_state *state) {
         settings->note = arg;
         return 0;
     case 'n':
-        errno = 0;
-        settings->max_ops = strtoul(arg, &end, 10);
-        if (*end != '\0' || errno != 0 || settings->max_ops == 0 || arg[0] == '-') {
-            argp_error(state, "--max-ops %s: expected a number above 0", arg);
-        }
+        settings->max_ops = (size_t)cli_number(state, "max-ops", arg, 1, TRACE_OPS_MAX);
         return 0;
     case ARGP_KEY_ARG:
         settings->program = &state->argv[state->next - 1];

@@ -38,7 +38,9 @@ static const struct argp_option options[] = {
      "cost none)",
      0},
     {"stats", 's', NULL, 0,
-     "at the end of each process, its peak, high water, calls and failures on stderr", 0},
+     "at the end of each process, its peak, high water, calls and failures on stderr; not of one "
+     "that a signal or _exit() ends, as shells do",
+     0},
     {"preload", 'p', "FILE", 0,
      "library to load; one for another machine is for the guest of qemu's user emulator", 0},
     {0}};
