@@ -50,9 +50,21 @@ static bool line_add(const char *path, const char *line, size_t bytes, struct pr
     return fine || problem_set(problem, "%s: cannot write: %s", path, strerror(reason));
 }
 
-bool slices_append(const struct campaign *campaign, struct slices *slices,
-                   const struct slice *slice, struct problem *problem) {
+/* Coverage of the target's slices before, where a busy machine left no time to measure it. */
+static void coverage_keep(const struct slices *slices, struct slice *slice) {
+    for (size_t i = slices->count; i-- > 0 && slice->features == 0;) {
+        const struct slice *before = &slices->list[i];
+        if (strcmp(before->target, slice->target) == 0) {
+            slice->edges = before->edges;
+            slice->features = before->features;
+        }
+    }
+}
+
+bool slices_append(const struct campaign *campaign, struct slices *slices, struct slice *slice,
+                   struct problem *problem) {
     char path[FILES_PATH], line[512];
+    coverage_keep(slices, slice);
     if (!keep(slices, slice)) {
         return problem_set(problem, "out of memory");
     }

@@ -14,10 +14,11 @@ struct slices {
     size_t count, room;
 };
 
-/* False and *problem when the disk is full or memory is out; the slice is in the list in any case
- * that memory allows. */
-bool slices_append(const struct campaign *campaign, struct slices *slices,
-                   const struct slice *slice, struct problem *problem);
+/* A slice without features, since nobody could measure them in time, is given those of the target's
+ * slice before, and its edges. False and *problem when the disk is full or memory is out; the slice
+ * is in the list in any case that memory allows. */
+bool slices_append(const struct campaign *campaign, struct slices *slices, struct slice *slice,
+                   struct problem *problem);
 
 /* Reads what is there; no file is an empty list. `mend`: cuts off a torn line, since this process
  * is the one that appends. */
