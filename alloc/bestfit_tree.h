@@ -36,7 +36,7 @@
 #endif
 
 /* What is done to trees of more than one node is called, so that the hot paths around it keep few
- * registers. */
+ * registers. What is frequent there is compiled twice, for exact classes and for others. */
 #define TREE_CALLED static __attribute__((noinline))
 
 enum { TREE_CHILD = 4 }; /* where in a free block child 0 lies, child 1 follows */
@@ -54,13 +54,15 @@ HEAP_HOT struct tree_keys tree_keys_octave(uint32_t bytes) {
     return (struct tree_keys){log2_floor(bytes - 8)};
 }
 
+#define TREE_KEYS_EXACT ((struct tree_keys){0})
+
 HEAP_HOT struct tree_keys tree_keys(uint32_t bytes) {
-    return class_is_exact(bytes) ? (struct tree_keys){0} : tree_keys_octave(bytes);
+    return class_is_exact(bytes) ? TREE_KEYS_EXACT : tree_keys_octave(bytes);
 }
 
-/* The key of a block of `bytes` at b, in an octave class. */
+/* The key of a block of `bytes` at b, in an octave class: odd, as nodes are. */
 HEAP_HOT uint32_t tree_key_octave(struct tree_keys keys, uint32_t b, uint32_t bytes) {
-    return (bytes - 8) << (32 + CLASS_SPLIT_LOG2 - keys.octave) | b >> keys.octave << 7;
+    return (bytes - 8) << (32 + CLASS_SPLIT_LOG2 - keys.octave) | b >> keys.octave << 7 | 1;
 }
 
 HEAP_HOT uint32_t tree_key(const struct heap *h, struct tree_keys keys, uint32_t node) {
@@ -100,28 +102,29 @@ HEAP_HOT uint32_t tree_place(uint32_t node, uint32_t side) {
 /* A way down the tree by a key. */
 struct tree_way {
     uint32_t key;
-    uint32_t prefix; /* the bits common to all keys that may be here, 0 below them */
-    uint32_t place;  /* how far it has come */
+    uint32_t rest;  /* the key without the bits that all that may be here have in common; not 0 */
+    uint32_t place; /* how far it has come */
 };
 
 HEAP_HOT struct tree_way tree_way(uint32_t place, uint32_t key) {
-    return (struct tree_way){.key = key, .prefix = 0, .place = place};
+    return (struct tree_way){.key = key, .rest = key, .place = place};
 }
 
-/* Goes on below the node `at`, whose key is greater, to child 0 or 1. */
+/* Goes on below the node `at`, whose key is greater, to child 0 or 1. Both keys agree in all bits
+ * above `rest`. So they differ by less than `rest` just if they share its highest bit, which is
+ * then the highest there of the node's too: which child it is does not wait for a bit scan. */
 HEAP_HOT uint32_t tree_go(struct tree_way *way, uint32_t at, uint32_t key_at) {
-    uint32_t bit = log2_floor(key_at - way->prefix);
-    uint32_t side = way->key >> bit & 1;
-    way->prefix += side << bit;
+    uint32_t side = (key_at ^ way->key) < way->rest;
+    way->rest -= side << log2_floor(way->rest);
     way->place = tree_place(at, side);
     return side;
 }
 
 /* Puts `node` before `at`, which is less and so is greater than all below it. If both divide those
  * by the same bit, `at` goes to child 1, and before what is there. */
-TREE_CALLED void tree_push_down(struct heap *h, uint32_t node, struct tree_keys keys, uint32_t at,
-                                uint32_t prefix) {
-    uint32_t rest = tree_key(h, keys, node) - prefix;
+HEAP_HOT void tree_push_down_by(struct tree_keys keys, struct heap *h, uint32_t node, uint32_t at,
+                                uint32_t rest) {
+    uint32_t prefix = tree_key(h, keys, node) - rest;
     do {
         BESTFIT_VISIT();
         uint32_t rest_at = tree_key(h, keys, at) - prefix;
@@ -142,9 +145,17 @@ TREE_CALLED void tree_push_down(struct heap *h, uint32_t node, struct tree_keys 
     tree_make_leaf(h, node);
 }
 
+TREE_CALLED void tree_push_down(struct heap *h, uint32_t node, struct tree_keys keys, uint32_t at,
+                                uint32_t rest) {
+    if (keys.octave == 0) {
+        tree_push_down_by(TREE_KEYS_EXACT, h, node, at, rest);
+    } else {
+        tree_push_down_by(keys, h, node, at, rest);
+    }
+}
+
 /* Enters `node` into the tree at a place: on its way, before the first that is less. */
-TREE_CALLED void tree_enter(struct heap *h, uint32_t place, uint32_t node) {
-    struct tree_keys keys = tree_keys(node_bytes(h, node));
+HEAP_HOT void tree_enter_by(struct tree_keys keys, struct heap *h, uint32_t place, uint32_t node) {
     struct tree_way way = tree_way(place, tree_key(h, keys, node));
     uint32_t at = tree_child(h, place, 0);
     while (tree_is_greater(h, keys, at, way.key)) {
@@ -156,7 +167,16 @@ TREE_CALLED void tree_enter(struct heap *h, uint32_t place, uint32_t node) {
     if (at == CLASS_NODE_NONE) {
         tree_make_leaf(h, node);
     } else {
-        tree_push_down(h, node, keys, at, way.prefix);
+        tree_push_down(h, node, keys, at, way.rest);
+    }
+}
+
+TREE_CALLED void tree_enter(struct heap *h, uint32_t place, uint32_t node) {
+    uint32_t bytes = node_bytes(h, node);
+    if (class_is_exact(bytes)) {
+        tree_enter_by(TREE_KEYS_EXACT, h, place, node);
+    } else {
+        tree_enter_by(tree_keys_octave(bytes), h, place, node);
     }
 }
 
@@ -179,9 +199,9 @@ HEAP_HOT void tree_cut(struct heap *h, uint32_t place) {
     tree_set_child(h, place, 0, left);
 }
 
-/* Takes `node` out of the tree at a place, where its key leads to it. */
-TREE_CALLED void tree_leave(struct heap *h, uint32_t place, uint32_t node) {
-    struct tree_keys keys = tree_keys(node_bytes(h, node));
+/* The place of `node` in the tree at a place, where its key leads to it. */
+HEAP_HOT uint32_t tree_find_by(struct tree_keys keys, struct heap *h, uint32_t place,
+                               uint32_t node) {
     struct tree_way way = tree_way(place, tree_key(h, keys, node));
     uint32_t at = tree_child(h, place, 0);
     while (at != node) {
@@ -189,7 +209,15 @@ TREE_CALLED void tree_leave(struct heap *h, uint32_t place, uint32_t node) {
         (void)tree_go(&way, at, tree_key(h, keys, at));
         at = tree_child(h, way.place, 0);
     }
-    tree_cut(h, way.place);
+    return way.place;
+}
+
+/* Takes `node` out of the tree at a place. */
+TREE_CALLED void tree_leave(struct heap *h, uint32_t place, uint32_t node) {
+    uint32_t bytes = node_bytes(h, node);
+    place = class_is_exact(bytes) ? tree_find_by(TREE_KEYS_EXACT, h, place, node)
+                                  : tree_find_by(tree_keys_octave(bytes), h, place, node);
+    tree_cut(h, place);
 }
 
 /* Takes out the least of the node at a place and all below it: the end of the path that keeps left.
@@ -224,7 +252,7 @@ TREE_CALLED uint32_t tree_take(struct heap *h, uint32_t place, uint32_t need) {
     for (;;) {
         BESTFIT_VISIT();
         place = way.place;
-        uint32_t side = tree_go(&way, node, tree_key(h, keys, node) | 1);
+        uint32_t side = tree_go(&way, node, tree_key(h, keys, node));
         uint32_t child = tree_child(h, way.place, 0);
         if (child == CLASS_NODE_NONE || node_bytes(h, child) < need) {
             if (side == 0 && tree_child(h, node, 1) != CLASS_NODE_NONE) {
