@@ -29,12 +29,12 @@ static const struct argp_option options[] = {
 
 static const char doc[] =
     "Replays and micro-benchmarks under Google Benchmark, by the names\n"
-    "  replay/ALLOCATOR/TRACE        an operation is one of the trace; net_ns is without, null_ns "
-    "of the replay itself\n"
-    "  micro/ALLOCATOR/NAME/ARG      bench/micro_*.c say what an operation is\v"
+    "  replay/ALLOCATOR/TRACE    an operation is one of the trace; null_ns of it is\n"
+    "                            the replay itself, net_ns the rest\n"
+    "  micro/ALLOCATOR/NAME/ARG  bench/micro_*.c say what an operation is\v"
     "All flags of Google Benchmark work as well (below). Examples:\n"
     "  gbench --benchmark_filter=micro/.*/pair --benchmark_repetitions=5\n"
-    "  gbench -a tlsf,glibc -t my.hrt --benchmark_out=my.json --benchmark_filter=replay\n\n"
+    "  gbench -a tlsf -t my.hrt --benchmark_filter=replay --benchmark_out=my.json\n\n"
     "Benchmarks with a reset between batches (worst_*, near_miss) time the batches alone: read "
     "their Time column, CPU includes the resets. Pool, seeds and layouts are the same in every "
     "run. Where there is no corpus, some generators are replayed.\n"

@@ -76,6 +76,13 @@ START_TEST(pictures_of_a_small_run_are_drawn) {
         pictures++;
     }
     ck_assert_uint_eq(pictures, 2 * (2 + 4 * 2)); /* formats x (time, fit, four of each trace) */
+    /* From a folder of one's own, which has heaprig's somewhere below. */
+    (void)snprintf(command, sizeof command,
+                   "h=$PWD; cd %s && ln -s $h heaprig && TRACES=gen:lifo:1:2000 "
+                   "heaprig/plots/plot.sh results pictures 2>&1 && ls pictures | wc -l",
+                   folder);
+    ck_assert_msg(run(command) == 0, "%s", output);
+    ck_assert_msg(strstr(output, "\n12\n") != NULL, "%s", output);
     (void)snprintf(command, sizeof command,
                    "ALLOCATORS=nobody plots/plot.sh %s/results %s/out 2>&1", folder, folder);
     ck_assert_int_eq(run(command), 2);

@@ -6,6 +6,10 @@
 #   ALLOCATORS="tlsf glibc"   only these (bump is left out unless named: it never frees)
 #   TRACES="a b"              only these
 set -eu
+[ -f plots/style.gp ] || { # called from another folder: the scripts load each other from here
+    set -- "$(realpath -m -- "${1:-results/latest}")" "$(realpath -m -- "${2:-plots/out}")"
+    cd "$(dirname -- "$0")/.."
+}
 export LC_ALL=C.UTF-8 # gnuplot complains of UTF-8 in a locale without
 folder=${1:-results/latest}
 out=${2:-plots/out}
