@@ -61,7 +61,7 @@ static void set_domains(struct mmu *mmu) {
     }
 }
 
-enum mmu_quick mmu_quick(const struct mmu *mmu, enum vm_kind kind) {
+static enum mmu_quick quick_now(const struct mmu *mmu, enum vm_kind kind) {
     const struct mmu_micro *micro = mmu->micro_of[kind];
     const struct tlb *main = &mmu->main;
     if (micro->tlb.fill_log2 != VM_PAGE_LOG || micro->mixed || main->find_log2 != VM_PAGE_LOG) {
@@ -74,8 +74,16 @@ enum mmu_quick mmu_quick(const struct mmu *mmu, enum vm_kind kind) {
 
 void mmu_quick_note(struct mmu *mmu) {
     for (unsigned kind = 0; kind < VM_KINDS; kind++) {
-        mmu->quick[kind] = (uint8_t)mmu_quick(mmu, (enum vm_kind)kind);
+        mmu->quick[kind] = (uint8_t)quick_now(mmu, (enum vm_kind)kind);
     }
+}
+
+bool mmu_quick_noted(const struct mmu *mmu) {
+    bool noted = true;
+    for (unsigned kind = 0; kind < VM_KINDS; kind++) {
+        noted &= mmu->quick[kind] == quick_now(mmu, (enum vm_kind)kind);
+    }
+    return noted;
 }
 
 bool mmu_open(struct mmu *mmu, const struct core *core, const struct vm_ram *ram,
@@ -271,10 +279,8 @@ const char *mmu_check(const struct mmu *mmu) {
             return broken;
         }
     }
-    for (unsigned kind = 0; kind < VM_KINDS; kind++) {
-        if (mmu->quick[kind] != mmu_quick(mmu, (enum vm_kind)kind)) {
-            return "a TLB changed and what may be done quickly was not noted";
-        }
+    if (!mmu_quick_noted(mmu)) {
+        return "a TLB changed and what may be done quickly was not noted";
     }
     return NULL;
 }

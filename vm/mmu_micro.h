@@ -19,8 +19,8 @@
  * 4 KiB from the main TLB in place of another; also walk for one. mmu->quick has it ready, noted
  * after every change of a TLB that may change it. */
 enum mmu_quick { QUICK_NOTHING, QUICK_HITS, QUICK_WALKS };
-enum mmu_quick mmu_quick(const struct mmu *mmu, enum vm_kind kind);
 void mmu_quick_note(struct mmu *mmu);
+bool mmu_quick_noted(const struct mmu *mmu);
 
 enum { MICRO_PRESENT = 0x80 };
 /* In `frame`: the page may be cached. Frame numbers have 28 bits. */
