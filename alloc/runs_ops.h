@@ -129,7 +129,7 @@ RUNS_RARE void *runs_rescue(struct heap *h, size_t request, size_t align) {
 
 /* A block of the heap, or what the heap holds back. */
 static __attribute__((noinline)) void *block_alloc(struct heap *h, size_t request) {
-    if (RUNS_PARKED > 0 && request <= QUICK_BYTES_MAX) {
+    if (RUNS_PARKED > 0 && request - 1 < QUICK_BYTES_MAX) {
         uint32_t b = block_unpark(h, request_block_bytes((uint32_t)request));
         if (b != 0) {
             return payload_count(h, block_payload(h, b));
