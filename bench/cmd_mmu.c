@@ -107,14 +107,15 @@ static void core_choose(const struct argp_state *state, const char *name,
 
 static void knob_set(const struct argp_state *state, const char *text,
                      struct mmu_setting *setting) {
-    char name[32];
+    char name[32], option[48];
     size_t length = strcspn(text, "=");
     size_t used = strlen(setting->core_name);
     if (text[length] != '=' || length >= sizeof name) {
         argp_error(state, "--knob: '%s', expected NAME=VALUE", text);
     }
     (void)snprintf(name, sizeof name, "%.*s", (int)length, text);
-    uint32_t value = (uint32_t)cli_number(state, "knob", text + length + 1, 0, UINT32_MAX);
+    (void)snprintf(option, sizeof option, "knob %s", name);
+    uint32_t value = (uint32_t)cli_number(state, option, text + length + 1, 0, UINT32_MAX);
     if (!core_set(&setting->core, name, value)) {
         const char *nearest = name_nearest(name, NULL, knob_name);
         argp_error(state, "--knob: '%s', expected a knob of `--core list`%s%s%s", name,

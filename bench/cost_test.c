@@ -312,7 +312,7 @@ static const char worst_drain[] = "a 1 400000\nf 1\na 1 256\na 2 256\na 3 256\na
 
 /* No call takes more than 600 instructions on x86-64, those that copy excepted. */
 START_TEST(tlsf_fast_is_bounded) {
-    enum { MOST = 600 };
+    const unsigned most = _i == 0 ? 600 : 720; /* ARMv7: a fifth more */
     char text[256];
     size_t count;
     if (arch_absent(_i)) {
@@ -331,10 +331,10 @@ START_TEST(tlsf_fast_is_bounded) {
     for (size_t i = 0; i < count; i++) {
         for (int kind = 0; kind < COST_KINDS; kind++) {
             const struct row_cost *call = &rows[i].call[kind];
-            ck_assert_msg(kind == COST_REALLOC || call->max <= (_i == 0 ? MOST : MOST * 6 / 5),
-                          "%s: %s of op %llu takes %llu instructions, expected at most %d",
+            ck_assert_msg(kind == COST_REALLOC || call->max <= most,
+                          "%s: %s of op %llu takes %llu instructions, expected at most %u",
                           rows[i].trace, cost_kind_names[kind], (unsigned long long)call->max_op,
-                          (unsigned long long)call->max, MOST);
+                          (unsigned long long)call->max, most);
         }
     }
     free(rows);

@@ -67,7 +67,9 @@ bool mmu_model_open(struct mmu_model *model, const struct core *core, unsigned p
     }
     if (!mmu_open(&model->mmu, core, &model->ram, caches)) {
         mmu_model_close(model);
-        return problem_set(problem, "core %s: no such MMU can be made, expected other knobs",
+        return problem_set(problem,
+                           "core %s: no such MMU can be made, expected numbers of sets, and bytes "
+                           "and ways of caches, that are powers of two, and a way at least",
                            core->name);
     }
     mmu_write(&model->mmu, MMU_TTBR0, model->table.first | WALKS_CACHED);

@@ -370,7 +370,7 @@ START_TEST(bad_usage_is_refused_in_words) {
                {"--pages ,", "nothing, expected some"},
                {"--knob main_sets", "expected NAME=VALUE"},
                {"--knob main_set=4", "did you mean 'main_sets'?"},
-               {"--knob main_sets=x", "knob"},
+               {"--knob main_sets=x", "--knob main_sets x: expected a number"},
                {"--touch some", "touch"},
                {"-a nobody", "unknown allocator 'nobody'"},
                {"-t /nowhere.hrt", "/nowhere.hrt"},
