@@ -86,7 +86,8 @@ static inline uint32_t held_find(const struct heap *h, size_t need) {
     if (spare != 0 && held_bytes(h, run_block(spare)) >= need) {
         return run_block(spare);
     }
-    for (uint32_t i = 0; i < RUNS_PARKED; i++) {
+    uint32_t places = r->parked_sum != 0 ? RUNS_PARKED : 0;
+    for (uint32_t i = 0; i < places; i++) {
         if (r->parked[i] != 0 && held_bytes(h, r->parked[i]) >= need) {
             return r->parked[i];
         }
