@@ -22,7 +22,9 @@ static inline struct trace test_trace(const struct op *ops, size_t count) {
     struct problem problem = {""};
     trace.ops = malloc((count + 1) * sizeof *trace.ops);
     ck_assert_ptr_nonnull(trace.ops);
-    memcpy(trace.ops, ops, count * sizeof *ops);
+    if (count > 0) {
+        memcpy(trace.ops, ops, count * sizeof *ops);
+    }
     (void)strcpy(trace.name, "test");
     ck_assert_msg(trace_finish(&trace, "test", &problem), "%s", problem.text);
     return trace;
