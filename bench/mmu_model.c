@@ -60,7 +60,9 @@ static bool memory_open(struct mmu_model *model, void *pool, size_t pool_bytes) 
 bool mmu_model_open(struct mmu_model *model, const struct core *core, unsigned page_log2,
                     bool caches, void *pool, size_t pool_bytes, struct problem *problem) {
     assert(pool_bytes <= MMU_POOL_MAX);
-    *model = (struct mmu_model){.page_log2 = page_log2};
+    *model =
+        (struct mmu_model){.page_log2 = page_log2,
+                           .pool_pages = page_round_up(pool_bytes, VM_PAGE_LOG) >> VM_PAGE_LOG};
     if (!memory_open(model, pool, pool_bytes)) {
         mmu_model_close(model);
         return problem_set(problem, "out of memory");
@@ -101,6 +103,8 @@ static __attribute__((noinline)) void fault_serve(struct mmu_model *model, enum 
     enum vm_status mapped = pagetable_map(&model->table, page, page, 1u << model->page_log2, &map);
     assert(mapped == VM_OK);
     (void)mapped;
+    uint32_t end = (page - MMU_POOL_VA + (1u << model->page_log2)) >> VM_PAGE_LOG;
+    model->mapped = end > model->mapped ? end : model->mapped;
     model->faults[who]++;
 }
 
@@ -202,16 +206,18 @@ bool mmu_model_quiet(const struct mmu_model *model, struct touches_quiet *quiet)
     const struct mmu *mmu = &model->mmu;
     for (unsigned kind = VM_LOAD; kind <= VM_STORE; kind++) {
         quiet->map[kind] = mmu->map[kind] + (MMU_POOL_VA >> VM_PAGE_LOG);
-        quiet->bit[kind] = mmu->wanted[kind];
+        assert(mmu->wanted[kind] == 0 || mmu->wanted[kind] == 1u << kind);
     }
     return mmu->wanted[VM_LOAD] != 0;
 }
 
-void mmu_model_add(struct mmu_model *model, const struct touches_quiet *quiet) {
-    for (unsigned who = 0; who < MMU_WHO; who++) {
-        for (unsigned kind = VM_LOAD; kind <= VM_STORE; kind++) {
-            model->hits[who][kind] += quiet->words[who][kind];
-        }
+void mmu_model_add(struct mmu_model *model, enum mmu_who who, const uint64_t words[2],
+                   const uint8_t *touched) {
+    for (unsigned kind = VM_LOAD; kind <= VM_STORE; kind++) {
+        model->hits[who][kind] += words[kind];
+    }
+    for (uint32_t page = 0; page < mmu_model_mapped(model); page++) {
+        model->touched[who][page >> (model->page_log2 - VM_PAGE_LOG)] |= touched[page];
     }
 }
 

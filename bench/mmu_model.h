@@ -33,6 +33,8 @@ struct mmu_model {
     unsigned page_log2;
     uint8_t *touched[MMU_WHO]; /* by page: 1 if so */
     uint32_t page_count;
+    uint32_t pool_pages;         /* of 4 KiB */
+    uint32_t mapped;             /* pages of 4 KiB from the first to the last that is */
     enum mmu_who who;            /* whose counters the MMU has; */
     struct mmu_counters waiting; /* those of the other */
     uint64_t hits[MMU_WHO][2];   /* loads and stores that are not in them yet */
@@ -57,8 +59,15 @@ void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t 
 
 /* Says in *quiet which touches are plain hits, by address and kind; false if none ever is. */
 bool mmu_model_quiet(const struct mmu_model *model, struct touches_quiet *quiet);
-/* Adds what was counted there. */
-void mmu_model_add(struct mmu_model *model, const struct touches_quiet *quiet);
+/* Adds what was counted instead of performed: words of loads and of stores, all hits; and by page
+ * of 4 KiB of the pool 1 if touched. O(pages). */
+void mmu_model_add(struct mmu_model *model, enum mmu_who who, const uint64_t words[2],
+                   const uint8_t *touched);
+
+/* Pages of 4 KiB of the pool from this one on were never touched. */
+static inline uint32_t mmu_model_mapped(const struct mmu_model *model) {
+    return model->mapped < model->pool_pages ? model->mapped : model->pool_pages;
+}
 
 /* Counting begins anew; TLBs, caches, pages touched and faults stay. */
 void mmu_model_restart(struct mmu_model *model);

@@ -12,7 +12,7 @@ struct watcher {
     struct mmu_model model;
     struct mmu_series *series;
     struct mmu_pair *pair;
-    struct touches_quiet quiet;
+    size_t due;       /* operation that ends a window of the series */
     uint64_t counted; /* what the allocator touched up to the end of the last operation */
     uint64_t ops[OP_KIND_COUNT], touches[OP_KIND_COUNT]; /* served, and what they touched */
 };
@@ -37,27 +37,33 @@ static void application_touches(enum replay_touch touch, uint32_t offset, size_t
     }
 }
 
-/* Grows with each touch by the allocator. */
-static uint64_t touched(const struct watcher *w) {
-    const uint64_t *words = w->quiet.words[MMU_ALLOCATOR];
-    return touches_count() + words[VM_LOAD] + words[VM_STORE];
-}
-
 /* Touches that are plain hits are not looked at one by one. */
 static void quieten(struct watcher *w) {
-    if (w->series != NULL && mmu_model_quiet(&w->model, &w->quiet)) {
-        mmu_series_quiet(w->series, &w->quiet);
-        touches_quieten(&w->quiet);
+    struct touches_quiet quiet;
+    if (w->series != NULL && mmu_model_quiet(&w->model, &quiet)) {
+        for (int who = 0; who < MMU_WHO; who++) {
+            quiet.count[who] = mmu_series_count(w->series, (enum mmu_who)who);
+        }
+        touches_quieten(&quiet);
     }
 }
 
-static void window_end(struct watcher *w, size_t index) {
+static __attribute__((noinline)) void window_end(struct watcher *w) {
     touches_pass();
-    mmu_series_window_end(w->series, index);
-    mmu_series_quiet(w->series, &w->quiet);
+    mmu_series_window_end(w->series, mmu_model_mapped(&w->model));
+    w->due = mmu_series_due(w->series);
 }
 
-static void failure_count(struct watcher *w, const struct replay_event *event) {
+/* Tells the model what it was not asked about. */
+static void quiet_add(struct watcher *w) {
+    for (int who = 0; who < MMU_WHO && w->series != NULL; who++) {
+        mmu_model_add(&w->model, (enum mmu_who)who, touches_watched.words[who],
+                      mmu_series_touched(w->series, (enum mmu_who)who));
+    }
+}
+
+static __attribute__((noinline)) void failure_count(struct watcher *w,
+                                                    const struct replay_event *event) {
     bool refused = stage_refuses(w->stage, event->bytes);
     w->pair->refusals += refused;
     w->pair->failures += !refused;
@@ -65,19 +71,20 @@ static void failure_count(struct watcher *w, const struct replay_event *event) {
 
 static bool op_watch(void *ctx, const struct replay_event *event) {
     struct watcher *w = ctx;
-    bool free = event->op->kind == OP_FREE;
-    w->ops[event->op->kind] += free ? !event->skipped : event->payload != NULL;
-    w->touches[event->op->kind] += touched(w) - w->counted;
+    const unsigned kind = event->op->kind;
+    const uint64_t count = touches_count();
+    w->ops[kind] += kind == OP_FREE ? !event->skipped : event->payload != NULL;
+    w->touches[kind] += count - w->counted;
+    w->counted = count;
     if (event->payload != NULL) {
         unsigned char *payload = event->payload;
         application_touches(w->stage->touch, (uint32_t)(payload - w->stage->memory->pool),
                             event->bytes);
-    } else if (!free) {
+    } else if (kind != OP_FREE) {
         failure_count(w, event);
     }
-    w->counted = touched(w);
-    if (w->series != NULL && mmu_series_due(w->series, event->index)) {
-        window_end(w, event->index);
+    if (event->index == w->due) {
+        window_end(w);
     }
     return true;
 }
@@ -99,6 +106,7 @@ static bool own(const struct alloc_ops *ops) {
 bool mmu_pair_run(const struct stage *stage, const struct mmu_setting *setting, unsigned page_log2,
                   struct mmu_series *series, struct mmu_pair *pair, struct problem *problem) {
     struct watcher w = {.stage = stage, .series = series, .pair = pair};
+    w.due = series != NULL ? mmu_series_due(series) : SIZE_MAX;
     const struct replay_observer observer = {.ctx = &w, .after = op_watch};
     struct replay replay;
     struct replay_result result;
@@ -113,15 +121,15 @@ bool mmu_pair_run(const struct stage *stage, const struct mmu_setting *setting, 
     (void)ready;
     touches_pass();
     mmu_model_restart(&w.model);
-    w.counted = touched(&w);
     quieten(&w);
+    w.counted = touches_count();
     replay.touch = REPLAY_TOUCH_NONE;
     replay.observers = &observer;
     replay.observer_count = 1;
     replay_run(&replay, &result);
     touches_pass();
     touches_unwatch();
-    mmu_model_add(&w.model, &w.quiet);
+    quiet_add(&w);
     uint64_t touches = 0;
     for (int kind = 0; kind < OP_KIND_COUNT; kind++) {
         touches += w.touches[kind];

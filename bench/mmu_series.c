@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 enum { WINDOWS = 200, PIECES_MAX = 1024, PIECES_SHOWN = 128, EITHER = MMU_WHO };
+enum { BLOCK = 16 }; /* pages that are looked at together */
 
 struct window {
     size_t op;
@@ -22,8 +23,8 @@ struct mmu_series {
     size_t due; /* last operation of the window */
     unsigned piece_log2;
     bool piece_touched[PIECES_MAX];
-    uint32_t
-        *touched_in[MMU_WHO + 1]; /* by page: the last window that touched it, from 1; 0: none */
+    uint32_t *count[MMU_WHO];  /* by page: touches in this window; whole blocks */
+    uint8_t *touched[MMU_WHO]; /* by page: before this window */
     uint64_t pages;
     size_t window_count; /* those that are over */
     struct window window[WINDOWS + 1];
@@ -32,6 +33,11 @@ struct mmu_series {
 static size_t due_after(const struct mmu_series *series, size_t ops) {
     size_t rest = series->op_count - ops;
     return ops + (rest < series->ops_per_window ? rest : series->ops_per_window) - 1;
+}
+
+/* Pages do not cross pieces. */
+static uint32_t piece_of(const struct mmu_series *series, uint32_t page) {
+    return page >> (series->piece_log2 - VM_PAGE_LOG);
 }
 
 struct mmu_series *mmu_series_new(size_t op_count, size_t pool_bytes) {
@@ -46,10 +52,11 @@ struct mmu_series *mmu_series_new(size_t op_count, size_t pool_bytes) {
     while (pool_bytes >> series->piece_log2 >= PIECES_MAX) {
         series->piece_log2++;
     }
-    for (int who = 0; who <= EITHER; who++) {
-        series->touched_in[who] =
-            calloc((pool_bytes >> VM_PAGE_LOG) + 2, sizeof *series->touched_in[who]);
-        if (series->touched_in[who] == NULL) {
+    size_t pages = ((pool_bytes >> VM_PAGE_LOG) / BLOCK + 1) * BLOCK;
+    for (int who = 0; who < MMU_WHO; who++) {
+        series->count[who] = calloc(pages, sizeof *series->count[who]);
+        series->touched[who] = calloc(pages, sizeof *series->touched[who]);
+        if (series->count[who] == NULL || series->touched[who] == NULL) {
             mmu_series_free(series);
             return NULL;
         }
@@ -58,75 +65,81 @@ struct mmu_series *mmu_series_new(size_t op_count, size_t pool_bytes) {
 }
 
 void mmu_series_free(struct mmu_series *series) {
-    for (int who = 0; series != NULL && who <= EITHER; who++) {
-        free(series->touched_in[who]);
+    for (int who = 0; series != NULL && who < MMU_WHO; who++) {
+        free(series->count[who]);
+        free(series->touched[who]);
     }
     free(series);
 }
 
-/* The first touch of the page in this window by `who`. */
-static __attribute__((noinline)) void page_note(struct mmu_series *series, enum mmu_who who,
-                                                uint32_t page, uint32_t now) {
-    struct window *window = &series->window[series->window_count];
-    const int groups[] = {(int)who, EITHER};
-    for (int i = 0; i < 2; i++) {
-        uint32_t *touched_in = &series->touched_in[groups[i]][page];
-        if (groups[i] == EITHER && *touched_in == 0) {
-            series->pages++;
-        }
-        window->working_set[groups[i]] += *touched_in != now;
-        *touched_in = now;
-    }
-    series->piece_touched[page >> (series->piece_log2 - VM_PAGE_LOG)] = true;
-}
-
-static inline void page_touch(struct mmu_series *series, enum mmu_who who, uint32_t page,
-                              uint32_t now) {
-    if (__builtin_expect(series->touched_in[who][page] != now, 0)) {
-        page_note(series, who, page, now);
-    }
-}
-
 void mmu_series_see(struct mmu_series *series, const struct touch *touches, size_t count) {
     struct window *window = &series->window[series->window_count];
-    const unsigned piece_log2 = series->piece_log2; /* pages do not cross pieces */
-    const uint32_t now = (uint32_t)series->window_count + 1;
     for (size_t i = 0; i < count; i++) {
         enum mmu_who who = mmu_who_did(touches[i]);
-        uint32_t first = touches[i].offset;
-        uint32_t last = first + (touches[i].bytes & TOUCH_BYTES) - 1;
-        page_touch(series, who, first >> VM_PAGE_LOG, now);
-        window->heat[who][first >> piece_log2]++;
-        if (__builtin_expect((first ^ last) >> VM_PAGE_LOG == 0, 1)) {
+        uint32_t page = touches[i].offset >> VM_PAGE_LOG;
+        uint32_t last = (touches[i].offset + (touches[i].bytes & TOUCH_BYTES) - 1) >> VM_PAGE_LOG;
+        series->count[who][page]++;
+        while (page < last) {
+            series->count[who][++page]++;
+            if (piece_of(series, page) == piece_of(series, page - 1)) {
+                window->heat[who][piece_of(series, page)]--; /* once for each piece */
+            }
+        }
+    }
+}
+
+uint32_t *mmu_series_count(struct mmu_series *series, enum mmu_who who) {
+    return series->count[who];
+}
+
+size_t mmu_series_due(const struct mmu_series *series) {
+    return series->due;
+}
+
+const uint8_t *mmu_series_touched(const struct mmu_series *series, enum mmu_who who) {
+    return series->touched[who];
+}
+
+static bool block_untouched(const uint32_t *count) {
+    uint32_t any = 0;
+    for (uint32_t i = 0; i < BLOCK; i++) {
+        any |= count[i];
+    }
+    return any == 0;
+}
+
+/* Files what was counted of a page in this window. */
+static void page_file(struct mmu_series *series, uint32_t page) {
+    struct window *window = &series->window[series->window_count];
+    uint32_t piece = piece_of(series, page);
+    series->pages += series->touched[0][page] + series->touched[1][page] == 0;
+    series->piece_touched[piece] = true;
+    window->working_set[EITHER]++;
+    for (int who = 0; who < MMU_WHO; who++) {
+        uint32_t count = series->count[who][page];
+        window->working_set[who] += count != 0;
+        window->heat[who][piece] += count;
+        series->touched[who][page] |= count != 0;
+        series->count[who][page] = 0;
+    }
+}
+
+void mmu_series_window_end(struct mmu_series *series, uint32_t page_count) {
+    for (uint32_t block = 0; block < page_count; block += BLOCK) {
+        if (block_untouched(series->count[0] + block) &&
+            block_untouched(series->count[1] + block)) {
             continue;
         }
-        for (uint32_t page = (first >> VM_PAGE_LOG) + 1; page <= last >> VM_PAGE_LOG; page++) {
-            page_touch(series, who, page, now);
-        }
-        for (uint32_t piece = (first >> piece_log2) + 1; piece <= last >> piece_log2; piece++) {
-            window->heat[who][piece]++;
+        for (uint32_t page = block; page < block + BLOCK; page++) {
+            if ((series->count[0][page] | series->count[1][page]) != 0) {
+                page_file(series, page);
+            }
         }
     }
-}
-
-void mmu_series_quiet(struct mmu_series *series, struct touches_quiet *quiet) {
-    for (int who = 0; who < MMU_WHO; who++) {
-        quiet->seen[who] = series->touched_in[who];
-        quiet->heat[who] = series->window[series->window_count].heat[who];
-    }
-    quiet->now = (uint32_t)series->window_count + 1;
-    quiet->piece_log2 = series->piece_log2;
-}
-
-bool mmu_series_due(const struct mmu_series *series, size_t index) {
-    return index == series->due;
-}
-
-void mmu_series_window_end(struct mmu_series *series, size_t index) {
     struct window *window = &series->window[series->window_count++];
-    window->op = index;
+    window->op = series->due;
     window->pages = series->pages;
-    series->due = due_after(series, index + 1);
+    series->due = due_after(series, series->due + 1);
 }
 
 static bool pages_write(const struct mmu_series *series, const char *path,

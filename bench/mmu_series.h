@@ -28,14 +28,16 @@ void mmu_series_free(struct mmu_series *series);
 
 void mmu_series_see(struct mmu_series *series, const struct touch *touches, size_t count);
 
-/* Says in *quiet which pages were touched in this window, and where touches of them count. Anew
- * when a window has ended. */
-void mmu_series_quiet(struct mmu_series *series, struct touches_quiet *quiet);
+/* Where a touch of a page counts, by who and page, if mmu_series_see() is not to be asked. */
+uint32_t *mmu_series_count(struct mmu_series *series, enum mmu_who who);
 
-/* True if operation `index` is the last of a window; then, when all its touches were seen, the
- * window must be ended. */
-bool mmu_series_due(const struct mmu_series *series, size_t index);
-void mmu_series_window_end(struct mmu_series *series, size_t index);
+/* The last operation of the window; when all its touches were seen, the window must be ended. Pages
+ * from `page_count` on were never touched. O(page_count). */
+size_t mmu_series_due(const struct mmu_series *series);
+void mmu_series_window_end(struct mmu_series *series, uint32_t page_count);
+
+/* By page: 1 if touched in a window that has ended. */
+const uint8_t *mmu_series_touched(const struct mmu_series *series, enum mmu_who who);
 
 /* Writes both files. False and *problem when one cannot be written. */
 bool mmu_series_write(const struct mmu_series *series, const char *folder, const char *allocator,

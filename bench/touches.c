@@ -20,27 +20,20 @@ static struct {
     void *ctx;
     struct touch *at;  /* in kept[]: where the next one goes */
     struct touch *end; /* full */
-    uint64_t passed;   /* handed over */
-    struct touches_quiet *quiet;
 } watch;
+struct touches_watched touches_watched;
 static struct touch kept[TOUCHES_ROOM];
 
 /* When nothing is quiet. */
-enum { PAGE_LOG = 12 };
-static const uint8_t none[((size_t)TOUCH_BYTES >> PAGE_LOG) + 1];
-static struct touches_quiet nothing_quiet = {.map = {none, none}};
+static const uint8_t none[((size_t)TOUCH_BYTES >> TOUCH_PAGE_LOG) + 1];
+static const struct touches_quiet nothing_quiet = {.map = {none, none}};
 
 void touches_pass(void) {
     size_t count = watch.bytes > 0 ? (size_t)(watch.at - kept) : 0;
     if (count > 0) {
         watch.at = kept;
-        watch.passed += count;
         watch.see(watch.ctx, kept, count);
     }
-}
-
-uint64_t touches_count(void) {
-    return watch.passed + (uint64_t)(watch.at - kept);
 }
 
 void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx) {
@@ -51,62 +44,42 @@ void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx) {
     watch.ctx = ctx;
     watch.at = kept;
     watch.end = kept + TOUCHES_ROOM;
-    watch.passed = 0;
-    watch.quiet = &nothing_quiet;
+    touches_watched = (struct touches_watched){.quiet = nothing_quiet};
 }
 
-void touches_quieten(struct touches_quiet *quiet) {
+void touches_quieten(const struct touches_quiet *quiet) {
     touches_pass();
     watch.end = kept + 1;
-    watch.quiet = quiet;
+    touches_watched.quiet = *quiet;
 }
 
 void touches_unwatch(void) {
     watch.bytes = 0;
 }
 
-static inline __attribute__((always_inline)) void keep(struct touch touch) {
+void touches_keep(struct touch touch) {
     *watch.at++ = touch;
     if (__builtin_expect(watch.at == watch.end, 0)) {
         touches_pass();
     }
 }
 
-/* True if the touch was a quiet one, and is counted. */
-static inline __attribute__((always_inline)) bool quiet(uintptr_t offset, size_t bytes, bool store,
-                                                        bool application) {
-    struct touches_quiet *q = watch.quiet;
-    if (__builtin_expect((q->map[store][offset >> PAGE_LOG] & q->bit[store]) == 0, 0) ||
-        __builtin_expect(q->seen[application][offset >> PAGE_LOG] != q->now, 0) ||
-        (offset & (bytes - 1)) != 0) {
-        return false;
-    }
-    q->heat[application][offset >> q->piece_log2]++;
-    q->words[application][store] += (bytes + 3) / 4;
-    return true;
-}
-
-void touches_add(uint32_t offset, uint32_t bytes) {
-    bool store = (bytes & TOUCH_STORE) != 0;
-    if ((bytes & TOUCH_BYTES) != 1 || !quiet(offset, 1, store, true)) {
-        keep((struct touch){offset, bytes | TOUCH_APPLICATION});
-    }
-}
-
-static inline __attribute__((always_inline)) void touch(const void *address, size_t bytes,
-                                                        uint32_t store) {
+/* A touch by the allocator that has to be looked at. */
+static __attribute__((noinline)) void touch(const void *address, size_t bytes, uint32_t store) {
     uintptr_t offset = (uintptr_t)address - watch.base;
     if (__builtin_expect(offset < watch.bytes, 1)) {
-        keep((struct touch){(uint32_t)offset, (uint32_t)bytes | store});
+        touches_watched.others++;
+        touches_keep((struct touch){(uint32_t)offset, (uint32_t)bytes | store});
     }
 }
 
-/* The same for 1, 2, 4, 8 or 16 bytes. */
+/* One of 1, 2, 4, 8 or 16 bytes. */
 static inline __attribute__((always_inline)) void touch_power(const void *address, size_t bytes,
                                                               uint32_t store) {
     uintptr_t offset = (uintptr_t)address - watch.base;
-    if (__builtin_expect(offset < watch.bytes, 1) && !quiet(offset, bytes, store != 0, false)) {
-        keep((struct touch){(uint32_t)offset, (uint32_t)bytes | store});
+    if (__builtin_expect(offset >= watch.bytes, 0) ||
+        __builtin_expect(!touches_hush(offset, bytes, store != 0, false), 0)) {
+        touch(address, bytes, store);
     }
 }
 

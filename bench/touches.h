@@ -42,25 +42,50 @@ enum { TOUCHES_ROOM = 4096 };
 void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx);
 
 /* What the watcher knows to change nothing but counts: a touch of 1, 2, 4, 8 or 16 bytes, aligned
- * to its size, of a page of 4 KiB that `map` permits and `seen` has noted. It is not handed over
- * but counted here, all others as they happen, one by one. */
+ * to its size, of a page of 4 KiB that `map` permits. It is not handed over but counted, all others
+ * as they happen, one by one. Pages are counted from the pool's start. */
 struct touches_quiet {
-    const uint8_t *map[2]; /* of loads and of stores, by page of the pool: */
-    uint8_t bit[2];        /* this bit is set; and */
-    uint32_t *seen[2];     /* of the allocator and of the application, by page of the pool: */
-    uint32_t now;          /* it is this number. Then it counts */
-    uint32_t *heat[2];     /* by piece of the pool, */
-    unsigned piece_log2;   /* of 2^this bytes, and as words: */
-    uint64_t words[2][2];  /* by who and kind */
+    const uint8_t *map[2]; /* of loads: bit 0 says so; of stores: bit 1 */
+    uint32_t *count[2];    /* the allocator's and the application's, by page */
 };
 /* From now on, until the watch ends; while it lasts the watcher may change what it points to. */
-void touches_quieten(struct touches_quiet *quiet);
+void touches_quieten(const struct touches_quiet *quiet);
+
+/* Of the watch. Read only, but by the functions of this header. */
+extern struct touches_watched {
+    struct touches_quiet quiet;
+    uint64_t words[2][2]; /* quiet touches by who and kind, as words of 4 bytes */
+    uint64_t others;      /* by the allocator that were not quiet */
+} touches_watched;
+
+/* Grows with each touch by the allocator. */
+static inline uint64_t touches_count(void) {
+    return touches_watched.words[0][0] + touches_watched.words[0][1] + touches_watched.others;
+}
+
+/* True if the touch was a quiet one, and is counted. For touches.c. */
+enum { TOUCH_PAGE_LOG = 12 };
+static inline __attribute__((always_inline)) bool touches_hush(uintptr_t offset, size_t bytes,
+                                                               bool store, bool application) {
+    struct touches_watched *w = &touches_watched;
+    uintptr_t page = offset >> TOUCH_PAGE_LOG;
+    if (__builtin_expect((offset & (bytes - 1)) != 0, 0) ||
+        __builtin_expect((w->quiet.map[store][page] & (1u << store)) == 0, 0)) {
+        return false;
+    }
+    w->quiet.count[application][page]++;
+    w->words[application][store] += (bytes + 3) / 4;
+    return true;
+}
 
 /* Puts a touch by the application in its place among the others. */
-void touches_add(uint32_t offset, uint32_t bytes);
-
-/* How many there were since the watch began, without the quiet ones. */
-uint64_t touches_count(void);
+void touches_keep(struct touch touch);
+static inline void touches_add(uint32_t offset, uint32_t bytes) {
+    bool store = (bytes & TOUCH_STORE) != 0;
+    if ((bytes & TOUCH_BYTES) != 1 || !touches_hush(offset, 1, store, true)) {
+        touches_keep((struct touch){offset, bytes | TOUCH_APPLICATION});
+    }
+}
 
 /* Hands over what was kept. */
 void touches_pass(void);
