@@ -167,6 +167,17 @@ static __attribute__((noinline)) void run_access(struct mmu_model *model, unsign
     }
 }
 
+static inline void touch_access(struct mmu_model *model, struct touch touch) {
+    uint32_t bytes = touch.bytes & TOUCH_BYTES;
+    unsigned group = touch.bytes >> 30;
+    if (touch.offset % VM_PAGE + bytes <= VM_PAGE) {
+        model->hits[group & 1][group >> 1] +=
+            words_access(model, group, touch.offset, words_of(touch.offset, bytes));
+    } else {
+        run_access(model, group, touch.offset, bytes);
+    }
+}
+
 void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t count) {
     const struct mmu *mmu = &model->mmu;
     const unsigned page_log2 = model->page_log2;
@@ -175,7 +186,7 @@ void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t 
     uint8_t wanted[GROUPS];
     uint64_t hits = 0; /* of each group, in 16 bits */
     if (count == 1) {  /* as while others are quiet: not worth the preparations */
-        run_access(model, touches->bytes >> 30, touches->offset, touches->bytes & TOUCH_BYTES);
+        touch_access(model, *touches);
         return;
     }
     _Static_assert(2 * TOUCHES_ROOM < 1 << 16, "they do not overflow");

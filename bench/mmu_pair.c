@@ -26,7 +26,8 @@ static void touches_see(void *ctx, const struct touch *touches, size_t count) {
 }
 
 /* What replay.h says of the policies, as touches. */
-static void application_touches(enum replay_touch touch, uint32_t offset, size_t bytes) {
+static __attribute__((noinline)) void application_touches(enum replay_touch touch, uint32_t offset,
+                                                          size_t bytes) {
     if (touch == REPLAY_TOUCH_EDGES) {
         touches_add(offset, 1 | TOUCH_STORE);
         touches_add((uint32_t)(offset + bytes - 1), 1 | TOUCH_STORE);

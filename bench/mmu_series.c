@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 enum { WINDOWS = 200, PIECES_MAX = 1024, PIECES_SHOWN = 128, EITHER = MMU_WHO };
-enum { BLOCK = 16 }; /* pages that are looked at together */
+enum { BLOCK = 64 }; /* pages that are looked at together */
 
 struct window {
     size_t op;

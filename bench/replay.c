@@ -21,7 +21,13 @@
 enum { AHEAD = 24, TOUCH_STRIDE = 64, TOUCH_BYTE = 0x5A };
 
 /* Who looks on. */
-enum watch { WATCH_NOTHING, WATCH_OBSERVED, WATCH_TIMED, WATCH_MARKED };
+enum watch {
+    WATCH_NOTHING,
+    WATCH_OBSERVED,
+    WATCH_AFTER, /* the same for the usual case: one observer, without `before` */
+    WATCH_TIMED,
+    WATCH_MARKED
+};
 
 /* What is constant in one copy of the loop. */
 struct mode {
@@ -174,6 +180,9 @@ ALWAYS_INLINE bool op_do(const struct replay *r, const struct mode mode, size_t 
     } else {
         slot_fill(r, mode, &event, ticks, result);
     }
+    if (mode.watch == WATCH_AFTER) {
+        return r->observers->after(r->observers->ctx, &event);
+    }
     return mode.watch != WATCH_OBSERVED || observers_after(r, &event);
 }
 
@@ -208,7 +217,10 @@ ALWAYS_INLINE void replay_touching(const struct replay *replay, enum watch watch
 }
 
 void replay_run(const struct replay *replay, struct replay_result *result) {
-    if (replay->observer_count > 0) {
+    const struct replay_observer *first = replay->observers;
+    if (replay->observer_count == 1 && first->before == NULL && first->after != NULL) {
+        replay_touching(replay, WATCH_AFTER, NULL, result);
+    } else if (replay->observer_count > 0) {
         replay_touching(replay, WATCH_OBSERVED, NULL, result);
     } else {
         replay_touching(replay, WATCH_NOTHING, NULL, result);

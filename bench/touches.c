@@ -78,14 +78,18 @@ static inline __attribute__((always_inline)) void touch_power(const void *addres
                                                               uint32_t store) {
     uintptr_t offset = (uintptr_t)address - watch.base;
     if (__builtin_expect(offset >= watch.bytes, 0) ||
-        __builtin_expect(!touches_hush(offset, bytes, store != 0, false), 0)) {
+        __builtin_expect(offset % bytes != 0, 0) || /* it may be in two pages */
+        !touches_hush(offset >> TOUCH_PAGE_LOG, (bytes + 3) / 4, store != 0, false)) {
         touch(address, bytes, store);
     }
 }
 
 /* A run may be empty. */
 static void touch_run(const void *address, size_t bytes, uint32_t store) {
-    if (bytes > 0) {
+    uintptr_t offset = (uintptr_t)address - watch.base;
+    uintptr_t page = offset >> TOUCH_PAGE_LOG;
+    if (bytes > 0 && (offset >= watch.bytes || (offset + bytes - 1) >> TOUCH_PAGE_LOG != page ||
+                      !touches_hush(page, (offset % 4 + bytes + 3) / 4, store != 0, false))) {
         touch(address, bytes, store);
     }
 }

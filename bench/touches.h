@@ -41,8 +41,8 @@ typedef void touches_fn(void *ctx, const struct touch *touches, size_t count);
 enum { TOUCHES_ROOM = 4096 };
 void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx);
 
-/* What the watcher knows to change nothing but counts: a touch of 1, 2, 4, 8 or 16 bytes, aligned
- * to its size, of a page of 4 KiB that `map` permits. It is not handed over but counted, all others
+/* What the watcher knows to change nothing but counts: a touch of bytes of a single page of 4 KiB
+ * that `map` permits. It is not handed over but counted, all others
  * as they happen, one by one. Pages are counted from the pool's start. */
 struct touches_quiet {
     const uint8_t *map[2]; /* of loads: bit 0 says so; of stores: bit 1 */
@@ -54,7 +54,7 @@ void touches_quieten(const struct touches_quiet *quiet);
 /* Of the watch. Read only, but by the functions of this header. */
 extern struct touches_watched {
     struct touches_quiet quiet;
-    uint64_t words[2][2]; /* quiet touches by who and kind, as words of 4 bytes */
+    uint64_t words[2][2]; /* quiet touches by who and kind, as the words of 4 bytes they overlap */
     uint64_t others;      /* by the allocator that were not quiet */
 } touches_watched;
 
@@ -63,18 +63,16 @@ static inline uint64_t touches_count(void) {
     return touches_watched.words[0][0] + touches_watched.words[0][1] + touches_watched.others;
 }
 
-/* True if the touch was a quiet one, and is counted. For touches.c. */
+/* For touches.c: true if a touch of so many words, all in this page, is quiet, and is counted. */
 enum { TOUCH_PAGE_LOG = 12 };
-static inline __attribute__((always_inline)) bool touches_hush(uintptr_t offset, size_t bytes,
+static inline __attribute__((always_inline)) bool touches_hush(uintptr_t page, size_t words,
                                                                bool store, bool application) {
     struct touches_watched *w = &touches_watched;
-    uintptr_t page = offset >> TOUCH_PAGE_LOG;
-    if (__builtin_expect((offset & (bytes - 1)) != 0, 0) ||
-        __builtin_expect((w->quiet.map[store][page] & (1u << store)) == 0, 0)) {
+    if (__builtin_expect((w->quiet.map[store][page] & (1u << store)) == 0, 0)) {
         return false;
     }
     w->quiet.count[application][page]++;
-    w->words[application][store] += (bytes + 3) / 4;
+    w->words[application][store] += words;
     return true;
 }
 
@@ -82,7 +80,7 @@ static inline __attribute__((always_inline)) bool touches_hush(uintptr_t offset,
 void touches_keep(struct touch touch);
 static inline void touches_add(uint32_t offset, uint32_t bytes) {
     bool store = (bytes & TOUCH_STORE) != 0;
-    if ((bytes & TOUCH_BYTES) != 1 || !touches_hush(offset, 1, store, true)) {
+    if ((bytes & TOUCH_BYTES) != 1 || !touches_hush(offset >> TOUCH_PAGE_LOG, 1, store, true)) {
         touches_keep((struct touch){offset, bytes | TOUCH_APPLICATION});
     }
 }
