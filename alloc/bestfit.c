@@ -247,14 +247,19 @@ static uint32_t bestfit_control_bytes(uint32_t end) {
 
 /* ---- check ---- */
 
-static bool bestfit_class_is_used(const struct heap *h, uint32_t class) {
-    return (class < CLASS_OCTAVE_FIRST && list_is_used(h, class)) ||
-           (tree_slot(class) < h->first && heap_get(h, tree_slot(class)) != CLASS_NODE_NONE);
+/* The classes of word w with a list or tree that is not empty. Class 0 does not exist: where the
+ * head of its tree would be is the last of the lists. */
+static uint32_t bestfit_used(const struct heap *h, uint32_t w) {
+    uint32_t trees = heads_used(h, tree_slot(32 * (size_t)w));
+    return w == 0 ? (trees | lists_used(h, 0)) & ~1u : trees;
 }
 
 static const char *front_check(const struct heap *h, uint32_t class, uint32_t limit,
                                struct heap_tally *entered) {
-    const char *broken = list_check(h, (uint32_t)node_of_head(class), class, limit, entered);
+    if (class >= CLASS_OCTAVE_FIRST) {
+        return NULL;
+    }
+    const char *broken = list_check(h, class, limit, entered);
     size_t node = node_next(h, node_of_head(class));
     while (broken == NULL && node != CLASS_NODE_NONE) {
         size_t next = node_next(h, node);
@@ -283,16 +288,21 @@ static const char *back_check(const struct heap *h, uint32_t class, uint32_t lim
     return tree_check(h, least, (struct tree_rules){class, least, limit}, entered);
 }
 
+static const char *class_tree_check(const struct heap *h, uint32_t class, uint32_t limit,
+                                    struct heap_tally *entered) {
+    struct tree_rules rules = {.class = class, .least = 0, .limit = limit};
+    return class < CLASS_OCTAVE_FIRST ? back_check(h, class, limit, entered)
+                                      : tree_check(h, tree_root(class), rules, entered);
+}
+
 static const char *bestfit_index_check(const struct heap *h, const struct heap_tally *all) {
-    const char *broken = classes_check(h, bestfit_class_is_used);
     struct heap_tally entered = {0};
-    for (uint32_t c = CLASS_FIRST; broken == NULL && c < CLASS_OCTAVE_FIRST; c++) {
-        broken = front_check(h, c, all->blocks, &entered);
+    const char *broken = classes_check_map(h, bestfit_used);
+    if (broken == NULL) {
+        broken = classes_check_used(h, front_check, all->blocks, &entered);
     }
-    for (uint32_t c = CLASS_FIRST; broken == NULL && tree_slot(c) < h->first; c++) {
-        struct tree_rules rules = {.class = c, .least = 0, .limit = all->blocks};
-        broken = c < CLASS_OCTAVE_FIRST ? back_check(h, c, all->blocks, &entered)
-                                        : tree_check(h, tree_root(c), rules, &entered);
+    if (broken == NULL) {
+        broken = classes_check_used(h, class_tree_check, all->blocks, &entered);
     }
     if (broken == NULL && !tally_equal(&entered, all)) {
         broken = "a free block is in no list or tree";

@@ -171,24 +171,49 @@ static inline void classes_format(struct heap *h) {
     }
 }
 
-/* Whether a class has a block; false for one that the heap has no head for. */
-typedef bool class_is_used_fn(const struct heap *h, uint32_t class);
+/* ---- check ---- */
 
-/* The bits that word w of the map must have. */
-static inline uint32_t classes_word(const struct heap *h, uint32_t w, class_is_used_fn *is_used) {
-    uint32_t word = 0;
-    for (uint32_t bit = 0; bit < 32; bit++) {
-        uint32_t class = 32 * w + bit;
-        word |= (uint32_t)(class >= CLASS_FIRST && is_used(h, class)) << bit;
+/* Eight heads, read two at a time. */
+enum { HEADS_AT_ONCE = 8 };
+struct class_heads {
+    uint64_t pair[HEADS_AT_ONCE / 2];
+} __attribute__((may_alias, packed, aligned(4)));
+
+/* Bit i: head i of the `count` from `slot` on is not empty; count < 32. */
+static inline uint32_t heads_used_each(const struct heap *h, size_t slot, uint32_t count) {
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        used |= (uint32_t)(heap_get(h, slot + 4 * (size_t)i) != CLASS_NODE_NONE) << i;
     }
-    return word;
+    return used;
 }
 
+/* The same of the 32 there, or as many as the heap has. Most are empty. */
+static inline uint32_t heads_used(const struct heap *h, size_t slot) {
+    const uint64_t none = (uint64_t)CLASS_NODE_NONE << 32 | CLASS_NODE_NONE;
+    uint32_t rest = slot < h->first ? (uint32_t)(h->first - slot) / 4 : 0;
+    uint32_t count = rest < 32 ? rest : 32;
+    const unsigned char *start = (const unsigned char *)h + slot;
+    uint32_t used = 0, i = 0;
+    for (; i + HEADS_AT_ONCE <= count; i += HEADS_AT_ONCE, start += sizeof(struct class_heads)) {
+        const struct class_heads *heads = (const struct class_heads *)start;
+        if (((heads->pair[0] ^ none) | (heads->pair[1] ^ none) | (heads->pair[2] ^ none) |
+             (heads->pair[3] ^ none)) != 0) {
+            used |= heads_used_each(h, slot + 4 * (size_t)i, HEADS_AT_ONCE) << i;
+        }
+    }
+    return i < count ? used | heads_used_each(h, slot + 4 * (size_t)i, count - i) << i : used;
+}
+
+/* The classes of word w of the map that have a block, by their heads; none beyond those that the
+ * heap has heads for. */
+typedef uint32_t classes_used_fn(const struct heap *h, uint32_t w);
+
 /* NULL if exactly the bits of the classes with a block are set. */
-static inline const char *classes_check(const struct heap *h, class_is_used_fn *is_used) {
+static inline const char *classes_check_map(const struct heap *h, classes_used_fn *used) {
     const struct heap_classes *classes = heap_classes_const(h);
     for (uint32_t w = 0; w < CLASS_WORDS; w++) {
-        uint32_t word = classes_word(h, w, is_used);
+        uint32_t word = used(h, w);
         if (classes->map[w] != word) {
             return "the bit of a size class is wrong";
         }
@@ -197,6 +222,23 @@ static inline const char *classes_check(const struct heap *h, class_is_used_fn *
         }
     }
     return classes->summary >> CLASS_WORDS == 0 ? NULL : "the summary of size classes is wrong";
+}
+
+/* NULL if a class holds only blocks that it may, at most `limit` with those already in *tally. */
+typedef const char *class_check_fn(const struct heap *h, uint32_t class, uint32_t limit,
+                                   struct heap_tally *tally);
+
+/* Checks all classes with a block, by a map that classes_check_map() has confirmed. */
+static inline const char *classes_check_used(const struct heap *h, class_check_fn *check,
+                                             uint32_t limit, struct heap_tally *tally) {
+    const char *broken = NULL;
+    for (uint32_t w = 0; w < CLASS_WORDS; w++) {
+        for (uint32_t word = heap_classes_const(h)->map[w]; word != 0 && broken == NULL;
+             word &= word - 1) {
+            broken = check(h, 32 * w + (uint32_t)__builtin_ctz(word), limit, tally);
+        }
+    }
+    return broken;
 }
 
 #endif

@@ -101,14 +101,16 @@ HEAP_HOT struct heap_found list_take_exact(struct heap *h, uint32_t bytes) {
 
 /* ---- check ---- */
 
-static inline bool list_is_used(const struct heap *h, uint32_t class) {
-    return class_slot(class) < h->first && node_next(h, node_of_head(class)) != CLASS_NODE_NONE;
+/* The classes of word w with a list that is not empty. Class 0 does not exist. */
+static inline uint32_t lists_used(const struct heap *h, uint32_t w) {
+    return heads_used(h, class_slot(32 * (size_t)w)) & (w == 0 ? ~1u : ~0u);
 }
 
-/* Whether the list behind the node `prev` holds only free blocks of the class, at most `limit` with
- * those already listed. */
-static inline const char *list_check(const struct heap *h, uint32_t prev, uint32_t class,
-                                     uint32_t limit, struct heap_tally *listed) {
+/* Whether the list of the class holds only free blocks of it, at most `limit` with those already
+ * listed. */
+static inline const char *list_check(const struct heap *h, uint32_t class, uint32_t limit,
+                                     struct heap_tally *listed) {
+    uint32_t prev = (uint32_t)node_of_head(class);
     size_t node = node_next(h, prev);
     while (node != CLASS_NODE_NONE) {
         uint32_t b = node_block(node);

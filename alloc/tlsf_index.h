@@ -92,10 +92,10 @@ static uint32_t tlsf_index_largest(const struct heap *h) {
 }
 
 static const char *tlsf_index_check(const struct heap *h, const struct heap_tally *all) {
-    const char *broken = classes_check(h, list_is_used);
     struct heap_tally listed = {0};
-    for (uint32_t c = CLASS_FIRST; broken == NULL && class_slot(c) < h->first; c++) {
-        broken = list_check(h, (uint32_t)node_of_head(c), c, all->blocks, &listed);
+    const char *broken = classes_check_map(h, lists_used);
+    if (broken == NULL) {
+        broken = classes_check_used(h, list_check, all->blocks, &listed);
     }
     if (broken == NULL && !tally_equal(&listed, all)) {
         broken = "a free block is in no list";
