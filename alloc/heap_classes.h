@@ -212,16 +212,15 @@ typedef uint32_t classes_used_fn(const struct heap *h, uint32_t w);
 /* NULL if exactly the bits of the classes with a block are set. */
 static inline const char *classes_check_map(const struct heap *h, classes_used_fn *used) {
     const struct heap_classes *classes = heap_classes_const(h);
+    uint32_t summary = 0;
     for (uint32_t w = 0; w < CLASS_WORDS; w++) {
         uint32_t word = used(h, w);
         if (classes->map[w] != word) {
             return "the bit of a size class is wrong";
         }
-        if ((classes->summary >> w & 1) != (uint32_t)(w > 0 && word != 0)) {
-            return "the summary of size classes is wrong";
-        }
+        summary |= (uint32_t)(word != 0) << w;
     }
-    return classes->summary >> CLASS_WORDS == 0 ? NULL : "the summary of size classes is wrong";
+    return classes->summary == (summary & ~1u) ? NULL : "the summary of size classes is wrong";
 }
 
 /* NULL if a class holds only blocks that it may, at most `limit` with those already in *tally. */
