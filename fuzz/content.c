@@ -13,6 +13,8 @@ enum { WORD = 8 };
 #define OPEN
 #endif
 
+#define INLINE static inline __attribute__((always_inline))
+
 /* Word k of a payload is tag_word + k * STEP: cheap, and no byte of it repeats in the next word. */
 #define STEP UINT64_C(0x9E3779B97F4A7C15)
 
@@ -100,7 +102,7 @@ OPEN static size_t bytes_damage(uint64_t first, const unsigned char *payload, si
 
 /* Likewise, with the words of range_fill(): nearly always all are as written, so one test at the
  * end is enough. */
-OPEN static size_t range_damage(uint64_t first, const unsigned char *payload, size_t from,
+OPEN INLINE size_t range_damage(uint64_t first, const unsigned char *payload, size_t from,
                                 size_t to) {
     if (to - from < WORD) {
         return bytes_damage(first, payload, from, to);
@@ -128,7 +130,8 @@ void content_fill(const struct content *content, void *payload) {
     }
 }
 
-size_t content_damage(const struct content *content, const void *payload, size_t from, size_t to) {
+OPEN size_t content_damage(const struct content *content, const void *payload, size_t from,
+                           size_t to) {
     struct written written = content_written(content);
     uint64_t first = tag_word(content->tag);
     size_t head_to = to < written.head ? to : written.head;

@@ -78,21 +78,25 @@ struct content oracle_content(const struct oracle *oracle, const struct shadow_b
     return (struct content){block->born_op, block->usable_bytes, oracle->config.content_cap_bytes};
 }
 
-bool oracle_contents_hold(struct oracle *oracle, uint32_t slot, size_t from, size_t to,
-                          enum oracle_rule rule) {
-    const struct shadow *shadow = oracle_shadow(oracle);
-    const struct shadow_block *block = &shadow->blocks[slot];
+/* Apart, so that what nearly always holds takes few registers. */
+static __attribute__((noinline, cold)) bool contents_fail(struct oracle *oracle, uint32_t slot,
+                                                          size_t at, enum oracle_rule rule) {
+    const struct shadow_block *block = &oracle_shadow(oracle)->blocks[slot];
     const void *payload = (const void *)block->start;
     struct content content = oracle_content(oracle, block);
-    size_t at = content_damage(&content, payload, from, to);
-    if (at == to) {
-        return true;
-    }
     return oracle_fail(oracle, rule,
                        "byte %zu of %s is 0x%02X, expected 0x%02X; before it %s, behind %s", at,
                        oracle_block_text(oracle, slot).text, content_found(payload, at),
                        content_byte(&content, at), oracle_block_text(oracle, block->below).text,
                        oracle_block_text(oracle, block->above).text);
+}
+
+bool oracle_contents_hold(struct oracle *oracle, uint32_t slot, size_t from, size_t to,
+                          enum oracle_rule rule) {
+    const struct shadow_block *block = &oracle_shadow(oracle)->blocks[slot];
+    struct content content = oracle_content(oracle, block);
+    size_t at = content_damage(&content, (const void *)block->start, from, to);
+    return at == to || contents_fail(oracle, slot, at, rule);
 }
 
 /* The edges of the blocks around the one at hand that face it. */
@@ -369,8 +373,9 @@ static bool free_judge(struct oracle *oracle, const struct replay_event *event) 
     return edges_hold(oracle, (struct shadow_pair){block->below, block->above});
 }
 
-static bool period_ends(uint64_t ops, uint32_t period) {
-    return period != 0 && ops % period == 0;
+/* Whether an audit is due after the op under way. */
+static bool audit_is_due(const struct oracle *oracle) {
+    return oracle->ops + 1 == oracle->audit_next;
 }
 
 void oracle_before(struct oracle *oracle, const struct replay_event *event) {
@@ -382,8 +387,7 @@ void oracle_before(struct oracle *oracle, const struct replay_event *event) {
     if (block->live) {
         (void)oracle_contents_hold(oracle, event->op->slot, 0, block->usable_bytes, ORACLE_CONTENT);
     }
-    oracle->largest_known =
-        config->ops->largest != NULL && period_ends(oracle->ops + 1, config->audit_every);
+    oracle->largest_known = config->ops->largest != NULL && audit_is_due(oracle);
     oracle->largest_before = oracle->largest_known ? config->ops->largest(config->heap) : 0;
 }
 
@@ -416,12 +420,18 @@ bool oracle_after(struct oracle *oracle, const struct replay_event *event) {
     if (oracle->rule != ORACLE_NONE || !event_judge(oracle, event)) {
         return false;
     }
-    bool refused = event->op->kind != OP_FREE && event->payload == NULL;
-    if (period_ends(oracle->ops + 1, oracle->config.audit_every) && !audit_after(oracle, refused)) {
-        return false;
+    if (audit_is_due(oracle)) {
+        oracle->audit_next += oracle->config.audit_every;
+        bool refused = event->op->kind != OP_FREE && event->payload == NULL;
+        if (!audit_after(oracle, refused)) {
+            return false;
+        }
     }
-    if (period_ends(oracle->ops + 1, oracle->config.probe_every) && !oracle_probe(oracle)) {
-        return false;
+    if (oracle->ops + 1 == oracle->probe_next) {
+        oracle->probe_next += oracle->config.probe_every;
+        if (!oracle_probe(oracle)) {
+            return false;
+        }
     }
     oracle->ops++;
     return true;
@@ -459,6 +469,8 @@ static void oracle_begin(struct oracle *oracle, const struct oracle_config *conf
     *oracle = (struct oracle){.config = *config,
                               .default_align = default_align(config),
                               .largest_at_start = LARGEST_UNKNOWN,
+                              .audit_next = config->audit_every,
+                              .probe_next = config->probe_every,
                               .state_digest_op = UINT64_MAX,
                               .random = config->probe_seed * 2 + 1};
     if (!(config->ops->caps & ALLOC_CAP_POOLLESS)) {

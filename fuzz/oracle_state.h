@@ -29,8 +29,9 @@ struct oracle {
 
     struct op op; /* under way, or the last one */
     uint64_t ops, audits, probes;
-    uint64_t state_digest;    /* of walk() and stats() at the last audit */
-    uint64_t state_digest_op; /* value of ops then */
+    uint64_t audit_next, probe_next; /* value of ops after which they are due; 0: never */
+    uint64_t state_digest;           /* of walk() and stats() at the last audit */
+    uint64_t state_digest_op;        /* value of ops then */
     uint64_t random;
 
     /* Blocks freed and not handed out again, not even in part: the last few. */
