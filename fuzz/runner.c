@@ -12,8 +12,9 @@
  * within the room kept for one. */
 struct runner {
     struct runner_config config;
-    struct arena arena;   /* as large as any pool may be, misaligned by 0 */
-    unsigned char *noise; /* what a pool of ARENA_RANDOM begins with */
+    struct arena arena; /* as large as any pool may be, misaligned by 0 */
+    unsigned char
+        *noise; /* NOISE_BYTES: what a pool of ARENA_RANDOM begins with, see pool_soil() */
     void **slots;
     struct script own;     /* when the config brings none */
     struct oracle *oracle; /* of the run under way, or the last one */
@@ -27,7 +28,7 @@ struct runner {
     uint8_t features[RUNNER_FEATURES];
 };
 
-enum { ROOM_BEHIND = PROGRAM_REGION_BYTES + 4 * ARENA_GUARD };
+enum { ROOM_BEHIND = PROGRAM_REGION_BYTES + 4 * ARENA_GUARD, NOISE_BYTES = 16384 };
 
 static uint32_t larger(uint32_t a, uint32_t b) {
     return a > b ? a : b;
@@ -42,7 +43,7 @@ struct runner *runner_new(const struct runner_config *config) {
     runner->config.slot_count = larger(config->slot_count, PROGRAM_SLOTS);
     runner->config.pool_max = larger(config->pool_max, PROGRAM_POOL_MAX);
     size_t bytes = (size_t)runner->config.pool_max + ARENA_ALIGN + ROOM_BEHIND;
-    runner->noise = malloc(bytes);
+    runner->noise = malloc(NOISE_BYTES);
     runner->slots = calloc(runner->config.slot_count, sizeof(void *));
     bool have_script =
         config->script != NULL || script_open(&runner->own, PROGRAM_OPS_MAX, PROGRAM_RECORDS_MAX);
@@ -55,7 +56,7 @@ struct runner *runner_new(const struct runner_config *config) {
         return NULL;
     }
     arena_soil(&runner->arena, ARENA_RANDOM, 1);
-    memcpy(runner->noise, runner->arena.pool, bytes);
+    memcpy(runner->noise, runner->arena.pool, NOISE_BYTES);
     return runner;
 }
 
@@ -72,6 +73,19 @@ void runner_free(struct runner *runner) {
 
 /* ---- a run ---- */
 
+/* Noise is repeated in pools larger than it: as long as the largest, it would have no room beside
+ * it in the caches, and copying took an eighth of all runs' time. */
+static void pool_soil(unsigned char *pool, size_t bytes, enum arena_dirt dirt,
+                      const unsigned char *noise) {
+    if (dirt != ARENA_RANDOM) {
+        memset(pool, dirt == ARENA_ZEROS ? 0x00 : 0xFF, bytes);
+        return;
+    }
+    for (size_t at = 0; at < bytes; at += NOISE_BYTES) {
+        memcpy(pool + at, noise, bytes - at < NOISE_BYTES ? bytes - at : NOISE_BYTES);
+    }
+}
+
 /* Pool, heap and oracle; false when init() refused or memory is out. */
 static bool run_begin(struct runner *runner, const struct script_setup *setup) {
     const struct alloc_ops *ops = runner->config.ops;
@@ -80,11 +94,7 @@ static bool run_begin(struct runner *runner, const struct script_setup *setup) {
     assert(setup->pool_bytes <= runner->config.pool_max && setup->misalign < ARENA_ALIGN);
     runner->pool = runner->arena.pool + setup->misalign;
     size_t bytes = setup->pool_bytes + ROOM_BEHIND;
-    if (setup->dirt == ARENA_RANDOM) {
-        memcpy(runner->pool, runner->noise, bytes);
-    } else {
-        memset(runner->pool, setup->dirt == ARENA_ZEROS ? 0x00 : 0xFF, bytes);
-    }
+    pool_soil(runner->pool, bytes, (enum arena_dirt)setup->dirt, runner->noise);
     memset(runner->slots, 0, runner->config.slot_count * sizeof(void *));
     memset(runner->features, 0, sizeof runner->features);
     runner->digest = UINT64_C(0xCBF29CE484222325);
