@@ -167,28 +167,31 @@ static __attribute__((noinline)) void run_access(struct mmu_model *model, unsign
     }
 }
 
+/* One touch, as it comes while others are quiet: in one page that the micro-TLB does not have. */
 static inline void touch_access(struct mmu_model *model, struct touch touch) {
-    uint32_t bytes = touch.bytes & TOUCH_BYTES;
-    unsigned group = touch.bytes >> 30;
-    if (touch.offset % VM_PAGE + bytes <= VM_PAGE) {
-        model->hits[group & 1][group >> 1] +=
-            words_access(model, group, touch.offset, words_of(touch.offset, bytes));
-    } else {
-        run_access(model, group, touch.offset, bytes);
+    const uint32_t at = touch.offset, bytes = touch.bytes & TOUCH_BYTES;
+    const enum mmu_who who = touch.bytes >> 30 & 1;
+    const enum vm_kind kind = touch.bytes >> 31;
+    const struct mmu *mmu = &model->mmu;
+    uint32_t va = MMU_POOL_VA + at;
+    if (at % VM_PAGE + bytes > VM_PAGE || mmu->wanted[kind] == 0 ||
+        (mmu->map[kind][va >> VM_PAGE_LOG] & mmu->wanted[kind]) != 0) {
+        run_access(model, touch.bytes >> 30, at, bytes);
+        return;
     }
+    model->touched[who][at >> model->page_log2] = 1;
+    model->hits[who][kind] += words_of(at, bytes) - 1;
+    miss(model, who, va, kind);
 }
 
-void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t count) {
+static __attribute__((noinline)) void touches_access(struct mmu_model *model,
+                                                     const struct touch *touches, size_t count) {
     const struct mmu *mmu = &model->mmu;
     const unsigned page_log2 = model->page_log2;
     const uint8_t *map[GROUPS];
     uint8_t *touched[GROUPS];
     uint8_t wanted[GROUPS];
     uint64_t hits = 0; /* of each group, in 16 bits */
-    if (count == 1) {  /* as while others are quiet: not worth the preparations */
-        touch_access(model, *touches);
-        return;
-    }
     _Static_assert(2 * TOUCHES_ROOM < 1 << 16, "they do not overflow");
     assert(count <= TOUCHES_ROOM);
     for (unsigned group = 0; group < GROUPS; group++) {
@@ -210,6 +213,14 @@ void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t 
     }
     for (unsigned group = 0; group < GROUPS; group++) {
         model->hits[group & 1][group >> 1] += hits >> 16 * group & 0xFFFF;
+    }
+}
+
+void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t count) {
+    if (count == 1) {
+        touch_access(model, *touches);
+    } else {
+        touches_access(model, touches, count);
     }
 }
 

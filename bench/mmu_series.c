@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 enum { WINDOWS = 200, PIECES_MAX = 1024, PIECES_SHOWN = 128, EITHER = MMU_WHO };
-enum { BLOCK = 64 }; /* pages that are looked at together */
+enum { BLOCK = 16 }; /* pages that are looked at together */
 
 struct window {
     size_t op;
@@ -72,18 +72,24 @@ void mmu_series_free(struct mmu_series *series) {
     free(series);
 }
 
+/* The pages of a run behind its first; a piece counts it once. */
+static __attribute__((noinline)) void run_see(struct mmu_series *series, enum mmu_who who,
+                                              uint32_t page, uint32_t last) {
+    uint32_t *heat = series->window[series->window_count].heat[who];
+    while (page < last) {
+        series->count[who][++page]++;
+        heat[piece_of(series, page)] -= piece_of(series, page) == piece_of(series, page - 1);
+    }
+}
+
 void mmu_series_see(struct mmu_series *series, const struct touch *touches, size_t count) {
-    struct window *window = &series->window[series->window_count];
-    for (size_t i = 0; i < count; i++) {
-        enum mmu_who who = mmu_who_did(touches[i]);
-        uint32_t page = touches[i].offset >> VM_PAGE_LOG;
-        uint32_t last = (touches[i].offset + (touches[i].bytes & TOUCH_BYTES) - 1) >> VM_PAGE_LOG;
+    for (const struct touch *touch = touches; touch < touches + count; touch++) {
+        enum mmu_who who = mmu_who_did(*touch);
+        uint32_t page = touch->offset >> VM_PAGE_LOG;
+        uint32_t last = (touch->offset + (touch->bytes & TOUCH_BYTES) - 1) >> VM_PAGE_LOG;
         series->count[who][page]++;
-        while (page < last) {
-            series->count[who][++page]++;
-            if (piece_of(series, page) == piece_of(series, page - 1)) {
-                window->heat[who][piece_of(series, page)]--; /* once for each piece */
-            }
+        if (__builtin_expect(page != last, 0)) {
+            run_see(series, who, page, last);
         }
     }
 }
@@ -100,12 +106,12 @@ const uint8_t *mmu_series_touched(const struct mmu_series *series, enum mmu_who 
     return series->touched[who];
 }
 
-static bool block_untouched(const uint32_t *count) {
+static bool block_touched(const uint32_t *a, const uint32_t *b) {
     uint32_t any = 0;
     for (uint32_t i = 0; i < BLOCK; i++) {
-        any |= count[i];
+        any |= a[i] | b[i];
     }
-    return any == 0;
+    return any != 0;
 }
 
 /* Files what was counted of a page in this window. */
@@ -126,13 +132,10 @@ static void page_file(struct mmu_series *series, uint32_t page) {
 
 void mmu_series_window_end(struct mmu_series *series, uint32_t page_count) {
     for (uint32_t block = 0; block < page_count; block += BLOCK) {
-        if (block_untouched(series->count[0] + block) &&
-            block_untouched(series->count[1] + block)) {
-            continue;
-        }
-        for (uint32_t page = block; page < block + BLOCK; page++) {
-            if ((series->count[0][page] | series->count[1][page]) != 0) {
-                page_file(series, page);
+        const uint32_t *a = series->count[0] + block, *b = series->count[1] + block;
+        for (uint32_t i = 0, end = block_touched(a, b) ? BLOCK : 0; i < end; i++) {
+            if ((a[i] | b[i]) != 0) {
+                page_file(series, block + i);
             }
         }
     }

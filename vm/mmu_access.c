@@ -205,7 +205,7 @@ static inline void quick_walks_count(struct mmu *mmu) {
 }
 
 /* One access but for the counter of accesses. */
-static enum vm_fault access_uncounted(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
+ALWAYS_INLINE enum vm_fault access_uncounted(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
     if (!(mmu->regs.sctlr & VM_SCTLR_M)) {
         if (mmu->with_caches && kind != VM_FETCH) {
             /* data is strongly ordered while the MMU is off */
@@ -223,7 +223,9 @@ static enum vm_fault access_uncounted(struct mmu *mmu, uint32_t va, enum vm_kind
 enum vm_fault mmu_access_slow(struct mmu *mmu, uint32_t va, enum vm_kind kind) {
     enum vm_fault fault = access_uncounted(mmu, va, kind);
     mmu->counters.accesses[kind] += fault == VM_FAULT_NONE;
-    quick_walks_count(mmu);
+    if (mmu->quick_walks != 0) {
+        quick_walks_count(mmu);
+    }
     return fault;
 }
 
