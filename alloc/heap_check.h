@@ -14,40 +14,39 @@
 
 /* ---- walk ---- */
 
-static inline bool piece_visit(alloc_walk_fn *visit, void *ctx, enum alloc_piece_kind kind,
-                               const void *start, size_t bytes, size_t overhead) {
+static inline struct alloc_piece piece_of(enum alloc_piece_kind kind, const void *start,
+                                          size_t bytes, size_t overhead) {
     size_t usable = kind != ALLOC_PIECE_META && bytes >= HEAP_BLOCK_MIN ? bytes - overhead : 0;
-    struct alloc_piece piece = {
+    return (struct alloc_piece){
         .kind = kind,
         .start = start,
         .bytes = bytes,
         .payload = kind == ALLOC_PIECE_LIVE ? (const char *)start + HEAP_HEADER_BYTES : NULL,
         .usable = usable,
     };
-    return visit(ctx, &piece);
 }
 
+/* One piece serves for all: sanitizers open and close each local whose address is taken. */
 static inline bool heap_walk_one(const struct heap *h, alloc_walk_fn *visit, void *ctx) {
     const unsigned char *base = (const unsigned char *)h;
     uint32_t before = heap_trim_before(h);
-    if (!piece_visit(visit, ctx, ALLOC_PIECE_META, base - before, before + h->first, 0)) {
-        return false;
-    }
+    struct alloc_piece piece = piece_of(ALLOC_PIECE_META, base - before, before + h->first, 0);
+    bool goes_on = visit(ctx, &piece);
     uint32_t bytes;
-    for (uint32_t b = h->first; b != h->top; b += bytes) {
+    for (uint32_t b = h->first; goes_on && b != h->top; b += bytes) {
         uint32_t header = heap_get(h, b);
         bytes = block_size(header);
         enum alloc_piece_kind kind = (header & HEAP_FREE) ? ALLOC_PIECE_FREE : ALLOC_PIECE_LIVE;
         uint32_t overhead = kind == ALLOC_PIECE_LIVE ? block_overhead(header) : HEAP_HEADER_BYTES;
-        if (!piece_visit(visit, ctx, kind, base + b, bytes, overhead)) {
-            return false;
-        }
+        piece = piece_of(kind, base + b, bytes, overhead);
+        goes_on = visit(ctx, &piece);
     }
-    if (h->top != h->end && !piece_visit(visit, ctx, ALLOC_PIECE_FREE, base + h->top,
-                                         h->end - h->top, HEAP_HEADER_BYTES)) {
-        return false;
+    if (goes_on && h->top != h->end) {
+        piece = piece_of(ALLOC_PIECE_FREE, base + h->top, h->end - h->top, HEAP_HEADER_BYTES);
+        goes_on = visit(ctx, &piece);
     }
-    return piece_visit(visit, ctx, ALLOC_PIECE_META, base + h->end, 4 + heap_trim_behind(h), 0);
+    piece = piece_of(ALLOC_PIECE_META, base + h->end, 4 + heap_trim_behind(h), 0);
+    return goes_on && visit(ctx, &piece);
 }
 
 static inline void heap_walk(const struct heap *h, alloc_walk_fn *visit, void *ctx) {

@@ -38,10 +38,13 @@ static inline bool runs_visit(const struct runs_walk *walk, enum alloc_piece_kin
 }
 
 static inline bool free_flush(struct runs_walk *walk) {
-    size_t bytes = walk->free_bytes;
+    if (walk->free_bytes == 0) {
+        return true;
+    }
+    struct alloc_piece piece =
+        piece_of(ALLOC_PIECE_FREE, walk->free_start, walk->free_bytes, HEAP_HEADER_BYTES);
     walk->free_bytes = 0;
-    return bytes == 0 || piece_visit(walk->visit, walk->ctx, ALLOC_PIECE_FREE, walk->free_start,
-                                     bytes, HEAP_HEADER_BYTES);
+    return walk->visit(walk->ctx, &piece);
 }
 
 /* The run whose header is the block's, or 0. */
