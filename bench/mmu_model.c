@@ -167,25 +167,7 @@ static __attribute__((noinline)) void run_access(struct mmu_model *model, unsign
     }
 }
 
-/* One touch, as it comes while others are quiet: in one page that the micro-TLB does not have. */
-static inline void touch_access(struct mmu_model *model, struct touch touch) {
-    const uint32_t at = touch.offset, bytes = touch.bytes & TOUCH_BYTES;
-    const enum mmu_who who = touch.bytes >> 30 & 1;
-    const enum vm_kind kind = touch.bytes >> 31;
-    const struct mmu *mmu = &model->mmu;
-    uint32_t va = MMU_POOL_VA + at;
-    if (at % VM_PAGE + bytes > VM_PAGE || mmu->wanted[kind] == 0 ||
-        (mmu->map[kind][va >> VM_PAGE_LOG] & mmu->wanted[kind]) != 0) {
-        run_access(model, touch.bytes >> 30, at, bytes);
-        return;
-    }
-    model->touched[who][at >> model->page_log2] = 1;
-    model->hits[who][kind] += words_of(at, bytes) - 1;
-    miss(model, who, va, kind);
-}
-
-static __attribute__((noinline)) void touches_access(struct mmu_model *model,
-                                                     const struct touch *touches, size_t count) {
+void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t count) {
     const struct mmu *mmu = &model->mmu;
     const unsigned page_log2 = model->page_log2;
     const uint8_t *map[GROUPS];
@@ -216,12 +198,21 @@ static __attribute__((noinline)) void touches_access(struct mmu_model *model,
     }
 }
 
-void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t count) {
-    if (count == 1) {
-        touch_access(model, *touches);
-    } else {
-        touches_access(model, touches, count);
+/* Most are in one page that the micro-TLB does not have: those it has are quiet. */
+void mmu_model_see_one(struct mmu_model *model, struct touch touch) {
+    const uint32_t at = touch.offset, bytes = touch.bytes & TOUCH_BYTES;
+    const enum mmu_who who = touch.bytes >> 30 & 1;
+    const enum vm_kind kind = touch.bytes >> 31;
+    const struct mmu *mmu = &model->mmu;
+    uint32_t va = MMU_POOL_VA + at;
+    if (at % VM_PAGE + bytes > VM_PAGE || mmu->wanted[kind] == 0 ||
+        (mmu->map[kind][va >> VM_PAGE_LOG] & mmu->wanted[kind]) != 0) {
+        run_access(model, touch.bytes >> 30, at, bytes);
+        return;
     }
+    model->touched[who][at >> model->page_log2] = 1;
+    model->hits[who][kind] += words_of(at, bytes) - 1;
+    miss(model, who, va, kind);
 }
 
 bool mmu_model_quiet(const struct mmu_model *model, struct touches_quiet *quiet) {

@@ -56,6 +56,8 @@ void mmu_model_close(struct mmu_model *model);
 /* Performs up to TOUCHES_ROOM touches; a page's first is a fault that maps it. About 2 ns an access
  * that hits. */
 void mmu_model_see(struct mmu_model *model, const struct touch *touches, size_t count);
+/* The same of one, best where it is expected to miss. */
+void mmu_model_see_one(struct mmu_model *model, struct touch touch);
 
 /* Says in *quiet which touches are plain hits, by address and kind; false if none ever is. */
 bool mmu_model_quiet(const struct mmu_model *model, struct touches_quiet *quiet);

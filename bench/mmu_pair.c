@@ -25,6 +25,15 @@ static void touches_see(void *ctx, const struct touch *touches, size_t count) {
     }
 }
 
+/* While others are quiet; the first page is counted. */
+static void touch_see(void *ctx, struct touch touch) {
+    struct watcher *w = ctx;
+    if (touch.offset % VM_PAGE + (touch.bytes & TOUCH_BYTES) > VM_PAGE) {
+        mmu_series_run(w->series, touch);
+    }
+    mmu_model_see_one(&w->model, touch);
+}
+
 /* What replay.h says of the policies, as touches. */
 static __attribute__((noinline)) void application_touches(enum replay_touch touch, uint32_t offset,
                                                           size_t bytes) {
@@ -40,7 +49,7 @@ static __attribute__((noinline)) void application_touches(enum replay_touch touc
 
 /* Touches that are plain hits are not looked at one by one. */
 static void quieten(struct watcher *w) {
-    struct touches_quiet quiet;
+    struct touches_quiet quiet = {.see = touch_see};
     if (w->series != NULL && mmu_model_quiet(&w->model, &quiet)) {
         for (int who = 0; who < MMU_WHO; who++) {
             quiet.count[who] = mmu_series_count(w->series, (enum mmu_who)who);

@@ -72,10 +72,12 @@ void mmu_series_free(struct mmu_series *series) {
     free(series);
 }
 
-/* The pages of a run behind its first; a piece counts it once. */
-static __attribute__((noinline)) void run_see(struct mmu_series *series, enum mmu_who who,
-                                              uint32_t page, uint32_t last) {
+/* A piece counts a run once. */
+void mmu_series_run(struct mmu_series *series, struct touch touch) {
+    enum mmu_who who = mmu_who_did(touch);
     uint32_t *heat = series->window[series->window_count].heat[who];
+    uint32_t page = touch.offset >> VM_PAGE_LOG;
+    uint32_t last = (touch.offset + (touch.bytes & TOUCH_BYTES) - 1) >> VM_PAGE_LOG;
     while (page < last) {
         series->count[who][++page]++;
         heat[piece_of(series, page)] -= piece_of(series, page) == piece_of(series, page - 1);
@@ -83,13 +85,10 @@ static __attribute__((noinline)) void run_see(struct mmu_series *series, enum mm
 }
 
 void mmu_series_see(struct mmu_series *series, const struct touch *touches, size_t count) {
-    for (const struct touch *touch = touches; touch < touches + count; touch++) {
-        enum mmu_who who = mmu_who_did(*touch);
-        uint32_t page = touch->offset >> VM_PAGE_LOG;
-        uint32_t last = (touch->offset + (touch->bytes & TOUCH_BYTES) - 1) >> VM_PAGE_LOG;
-        series->count[who][page]++;
-        if (__builtin_expect(page != last, 0)) {
-            run_see(series, who, page, last);
+    for (size_t i = 0; i < count; i++) {
+        series->count[mmu_who_did(touches[i])][touches[i].offset >> VM_PAGE_LOG]++;
+        if (touches[i].offset % VM_PAGE + (touches[i].bytes & TOUCH_BYTES) > VM_PAGE) {
+            mmu_series_run(series, touches[i]);
         }
     }
 }

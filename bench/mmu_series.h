@@ -28,8 +28,10 @@ void mmu_series_free(struct mmu_series *series);
 
 void mmu_series_see(struct mmu_series *series, const struct touch *touches, size_t count);
 
-/* Where a touch of a page counts, by who and page, if mmu_series_see() is not to be asked. */
+/* Where touches of pages count, by who and page, if mmu_series_see() is not to be asked. A touch
+ * counts in its first page there, in further ones by mmu_series_run(). */
 uint32_t *mmu_series_count(struct mmu_series *series, enum mmu_who who);
+void mmu_series_run(struct mmu_series *series, struct touch touch);
 
 /* The last operation of the window; when all its touches were seen, the window must be ended. Pages
  * from `page_count` on were never touched. O(page_count). */

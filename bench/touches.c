@@ -3,8 +3,8 @@
  * touches.c - see touches.h: what code compiled with -fsanitize=thread calls
  *
  * The names are gcc's (its libsanitizer/tsan/tsan_interface.h). A hook looks whether the touch is
- * one that only has to be counted, and else puts it into a buffer, which is handed over when full:
- * after each touch, if some only have to be counted.
+ * one that only has to be counted. Others are handed over at once if there are such, else through a
+ * buffer, when it is full.
  */
 #include "touches.h"
 
@@ -18,8 +18,7 @@ static struct {
     size_t bytes; /* 0: nothing is watched */
     touches_fn *see;
     void *ctx;
-    struct touch *at;  /* in kept[]: where the next one goes */
-    struct touch *end; /* full */
+    struct touch *at; /* in kept[]: where the next one goes */
 } watch;
 struct touches_watched touches_watched;
 static struct touch kept[TOUCHES_ROOM];
@@ -43,13 +42,11 @@ void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx) {
     watch.see = see;
     watch.ctx = ctx;
     watch.at = kept;
-    watch.end = kept + TOUCHES_ROOM;
     touches_watched = (struct touches_watched){.quiet = nothing_quiet};
 }
 
 void touches_quieten(const struct touches_quiet *quiet) {
     touches_pass();
-    watch.end = kept + 1;
     touches_watched.quiet = *quiet;
 }
 
@@ -58,8 +55,14 @@ void touches_unwatch(void) {
 }
 
 void touches_keep(struct touch touch) {
+    const struct touches_quiet *quiet = &touches_watched.quiet;
+    if (quiet->see != NULL) {
+        quiet->count[(touch.bytes & TOUCH_APPLICATION) != 0][touch.offset >> TOUCH_PAGE_LOG]++;
+        quiet->see(watch.ctx, touch);
+        return;
+    }
     *watch.at++ = touch;
-    if (__builtin_expect(watch.at == watch.end, 0)) {
+    if (__builtin_expect(watch.at == kept + TOUCHES_ROOM, 0)) {
         touches_pass();
     }
 }

@@ -34,6 +34,7 @@ struct touch {
 
 /* Called with touches in the order they happened; they are gone afterwards. */
 typedef void touches_fn(void *ctx, const struct touch *touches, size_t count);
+typedef void touch_fn(void *ctx, struct touch touch);
 
 /* From now on touches of [pool, pool + bytes) are kept and, when TOUCHES_ROOM have come together,
  * or touches_pass() is called, handed to `see`. One pool at a time, one thread. bytes <=
@@ -46,7 +47,8 @@ void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx);
  * as they happen, one by one. Pages are counted from the pool's start. */
 struct touches_quiet {
     const uint8_t *map[2]; /* of loads: bit 0 says so; of stores: bit 1 */
-    uint32_t *count[2];    /* the allocator's and the application's, by page */
+    uint32_t *count[2];    /* of the allocator and of the application: all touches, by first page */
+    touch_fn *see;         /* of the others, with the context of the watch */
 };
 /* From now on, until the watch ends; while it lasts the watcher may change what it points to. */
 void touches_quieten(const struct touches_quiet *quiet);
