@@ -150,8 +150,8 @@ malloc_preload_parts := $(filter alloc/%,$(library_c)) bench/malloc_pool.c trace
 afl_preload_parts    := fuzz/program.c fuzz/program_mutate.c fuzz/random_ops.c
 pic_flags = $(filter-out -fsanitize=%,$(compile_flags)) -fPIC -fvisibility=hidden
 
-# malloc_pool.h says why slots are shifted there.
-$(B)/pic/alloc/%.o: pic_flags += $(alloc_flags) -DRUNS_SHIFT=8u
+# malloc_pool.h says why slots are shifted there, runs_heap.h why runs are in rows.
+$(B)/pic/alloc/%.o: pic_flags += $(alloc_flags) -DRUNS_SHIFT=8u -DRUNS_AHEAD=16384u
 # Plug-ins may call the functions of alloc.h.
 $(B)/pic/alloc/registry.o: pic_flags += -fvisibility=default
 $(B)/pic/%.o: %.c | $(deps_ok)

@@ -26,7 +26,7 @@
 #ifndef HEAPRIG_QUICK_H
 #define HEAPRIG_QUICK_H
 
-#include "runs.h"
+#include "runs_heap.h"
 
 enum {
     QUICK_BYTES_MAX = 32768, /* of a parked block */

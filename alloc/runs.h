@@ -19,9 +19,9 @@
  * 2, which only the slow way finds; and a free of the header is refused as a double free is.
  *
  * RUNS_SHIFT 8 moves all slots of a run down by 8 bytes. The payload of the run's block, at run +
- * 8, and the slots of even classes then agree modulo 16. So a C library's malloc, whose blocks are
- * all 16-aligned, gets that from plain requests (bench/malloc_pool.h), for one more slot where k
- * is 3.
+ * 8, and the slots of even classes then agree modulo 16, and requests of 16n bytes that the heap
+ * serves get blocks that do, too. So a C library's malloc, whose blocks are all 16-aligned, gets
+ * that from plain requests (bench/malloc_pool.h), for one more slot where k is 3.
  *
  * Wide runs, of classes 33 to 44, have 16 slots of 320 to 1024 bytes in steps of 64 and are as long
  * as runs of the classes 10 to 32. Slots are coarse there, and a 16th is header.
@@ -54,6 +54,13 @@
 
 #ifndef RUNS_SHIFT
 #define RUNS_SHIFT 0u
+#endif
+
+#ifndef RUNS_AHEAD
+#define RUNS_AHEAD 0u
+#endif
+#ifndef RUNS_AHEAD_ROOMY
+#define RUNS_AHEAD_ROOMY 15u
 #endif
 
 /* Out of the way of hot paths, but compiled for speed: the longest operations are made of it. */
@@ -350,156 +357,6 @@ HEAP_COLD void run_reopen(struct runs *r, uint32_t run) {
     if (next != 0) {
         run_link_set(r, next, RUN_PREV, run);
     }
-}
-
-/* ---- runs and the heap ---- */
-
-/* Bytes to skip at block b so that a run may start; 0, or enough for a free block. */
-static inline uint32_t run_gap(uint32_t b) {
-    uint32_t gap = (0 - block_run(b)) & (RUNS_GRANULE - 1);
-    return gap == 8 ? gap + RUNS_GRANULE : gap;
-}
-
-/* Makes [b + gap, b + gap + need) a live block; b has `bytes` and is in no index. */
-static inline void run_cut(struct heap *h, uint32_t b, uint32_t bytes, uint32_t need) {
-    uint32_t gap = run_gap(b);
-    bool is_wild = b == h->top;
-    if (gap != 0) {
-        block_mark_free(h, b, gap);
-        RUNS_INDEX.insert(h, b, gap);
-    }
-    uint32_t flags = gap != 0 ? HEAP_PREV_FREE : 0;
-    if (is_wild) {
-        block_carve(h, b + gap, need, flags);
-    } else {
-        block_split(&RUNS_INDEX, h, b + gap, bytes - gap, need, flags);
-    }
-}
-
-/* A block of `need` bytes where a run may start; 0 if none is found. Holes that runs left behind
- * fit exactly, so they are looked for first. */
-static inline uint32_t run_place(struct heap *h, uint32_t need) {
-    struct heap_found found = RUNS_INDEX.take(h, need);
-    if (found.bytes != 0 && run_gap(found.b) + need > found.bytes) {
-        RUNS_INDEX.insert(h, found.b, found.bytes);
-        found = RUNS_INDEX.take(h, need + RUNS_GAP_MAX);
-    }
-    uint32_t b = found.bytes != 0 ? found.b : h->top;
-    uint32_t bytes = found.bytes != 0 ? found.bytes : h->end - h->top;
-    if (run_gap(b) + need > bytes) {
-        return 0;
-    }
-    run_cut(h, b, bytes, need);
-    return b + run_gap(b);
-}
-
-/* Four entries, the one of the highest granule lowest. */
-struct runs_entries {
-    uint64_t value;
-} __attribute__((may_alias, packed, aligned(2)));
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define RUNS_ENTRIES_COUNT UINT64_C(0x0000000100020003)
-#else
-#define RUNS_ENTRIES_COUNT UINT64_C(0x0003000200010000)
-#endif
-
-/* Makes the entries of the run's granules `first` and, for each further granule, `step` more; four
- * at once. */
-static inline void run_map(struct runs *r, uint32_t run, uint32_t granules, uint32_t first,
-                           uint32_t step) {
-    uint16_t *entry = runs_entry(r, run / RUNS_GRANULE);
-    const uint64_t each = UINT64_C(0x0001000100010001);
-    uint64_t four = first * each + step * RUNS_ENTRIES_COUNT;
-    if (granules < 4) {
-        for (; granules > 0; granules--, entry--, first += step) {
-            *entry = (uint16_t)first;
-        }
-        return;
-    }
-    uint16_t *last = entry - (granules - 1); /* of the last four, which may be written twice */
-    ((struct runs_entries *)last)->value = four + (granules - 4) * step * each;
-    for (; entry - 3 > last; entry -= 4, four += 4 * step * each) {
-        ((struct runs_entries *)(entry - 3))->value = four;
-    }
-}
-
-/* Where the run's block is 8 bytes longer, a payload could begin in its last 4 bytes: the word
- * before them is no slot's and must not read as a header. Elsewhere that word is the last slot's.
- */
-static inline void run_end_mark(struct runs *r, uint32_t run) {
-    struct heap *h = runs_heap(r);
-    uint32_t b = run_block(run);
-    heap_set(h, b + block_size(heap_get(h, b)) - 8, HEAP_FREE);
-}
-
-/* Starts a run at the head of its class, which has no run with a free slot; RUN_NONE when the heap
- * has no place for it. */
-static inline uint32_t run_start(struct runs *r, uint32_t class) {
-    uint32_t b = run_place(runs_heap(r), class_granules(class) * RUNS_GRANULE);
-    if (b == 0) {
-        return RUN_NONE;
-    }
-    uint32_t run = block_run(b);
-    run_word(r, run)->value = run_empty(class);
-    run_map(r, run, class_granules(class), class, RUNS_GRANULE);
-    run_link_first(r, class, run, 0);
-    run_end_mark(r, run);
-    r->blocks++;
-    return run;
-}
-
-/* Gives the live block b back to the heap. */
-HEAP_HOT void block_release(struct heap *h, uint32_t b) {
-    uint32_t header = heap_get(h, b);
-    uint32_t bytes = block_size(header);
-    if ((header & HEAP_PREV_FREE) != 0) {
-        uint32_t before = block_size(heap_get_at(h, b, -4));
-        heap_set(h, b, header | HEAP_FREE);
-        b -= before;
-        bytes += before;
-        RUNS_INDEX.remove(h, b, before);
-    }
-    block_give(&RUNS_INDEX, h, b, bytes);
-}
-
-enum { RUNS_SCRUBBED = 8 }; /* words at a time: a free may give back two runs */
-
-static inline void words_scrub(unsigned char *word, size_t step) {
-#pragma GCC unroll 8
-    for (size_t i = 0; i < RUNS_SCRUBBED; i++) {
-        ((struct heap_word *)(word + i * step))->value = HEAP_FREE;
-    }
-}
-
-/* Slots have no headers. What lies where one would have its own, at the end of the slot before or
- * among the links, must not read as that of a live block, should the slot be freed once more. */
-RUNS_RARE void run_scrub(struct runs *r, uint32_t run, uint32_t class) {
-    size_t step = class_bytes(class);
-    unsigned char *slots = (unsigned char *)r + run - RUNS_SHIFT - 4;
-    unsigned char *word = slots + (bits_highest(run_header_bits(class)) + 1) * step;
-    unsigned char *last = slots + (class_slots(class) + 1 - RUNS_SCRUBBED) * step;
-    run_link_set(r, run, RUN_PREV, HEAP_FREE);
-    words_scrub(last, step);
-    for (; word < last; word += RUNS_SCRUBBED * step) {
-        words_scrub(word, step);
-    }
-}
-
-/* Makes an empty run, which is in no list, a block like any other. */
-static inline void run_forget(struct runs *r, uint32_t run) {
-    uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
-    ALLOC_ASSERT(run_bits(r, run) == run_empty(class));
-    run_scrub(r, run, class);
-    run_map(r, run, class_granules(class), 0, 0);
-    r->blocks--;
-}
-
-/* Gives an empty run back to the heap. */
-RUNS_RARE void run_release(struct runs *r, uint32_t run) {
-    run_unlink(r, *runs_entry(r, run / RUNS_GRANULE), run);
-    run_forget(r, run);
-    block_release(runs_heap(r), run_block(run));
 }
 
 #endif

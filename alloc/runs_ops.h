@@ -76,17 +76,19 @@ HEAP_HOT void *payload_count(struct heap *h, void *p) {
     return p;
 }
 
-/* Whether so many 16ths of the pool are wilderness. */
-static inline bool pool_is_roomy(const struct heap *h, uint32_t sixteenths) {
-    return h->end - h->top >= h->end / 16 * sixteenths;
-}
-
 static inline bool class_is_hot(const struct heap *h, uint32_t block_bytes) {
     uint32_t many = pool_is_roomy(h, RUNS_ROOMY) ? RUNS_LIVE_ROOMY : RUNS_LIVE_TIGHT;
     return runs_of(h)->live[block_bytes / 8] >= many;
 }
 
 /* ---- alloc ---- */
+
+/* What the heap is asked for instead of a request: with RUNS_SHIFT, whole 16s become what fills a
+ * block of them, so that those who ask for 16s get blocks that agree, and slots without waste. */
+HEAP_HOT size_t request_agreeing(size_t request) {
+    return RUNS_SHIFT != 0 && request != 0 && request % 16 == 0 ? request + 16 - HEAP_HEADER_BYTES
+                                                                : request;
+}
 
 /* A slot of a class above the request's, for want of anything else. */
 static inline void *slot_borrow(struct runs *r, size_t request) {
@@ -128,7 +130,7 @@ RUNS_RARE void *runs_rescue(struct heap *h, size_t request, size_t align) {
 }
 
 /* A block of the heap, or what the heap holds back. */
-static __attribute__((noinline)) void *block_alloc(struct heap *h, size_t request) {
+static __attribute__((noinline)) void *block_alloc_any(struct heap *h, size_t request) {
     if (RUNS_PARKED > 0 && request - 1 < QUICK_BYTES_MAX) {
         uint32_t b = block_unpark(h, request_block_bytes((uint32_t)request));
         if (b != 0) {
@@ -139,6 +141,13 @@ static __attribute__((noinline)) void *block_alloc(struct heap *h, size_t reques
     return p != NULL ? payload_count(h, p) : runs_rescue(h, request, ALLOC_ALIGN);
 }
 
+/* The same, if it can be one that agrees. */
+HEAP_HOT void *block_alloc(struct heap *h, size_t request) {
+    size_t agreeing = request_agreeing(request);
+    void *p = agreeing != request ? block_alloc_any(h, agreeing) : NULL;
+    return p != NULL ? p : block_alloc_any(h, request);
+}
+
 /* Wide slots are handed out only while the wilderness could serve the request as well: so they are
  * never the last memory there is, and largest() need not know them. */
 HEAP_HOT bool wide_may_serve(const struct heap *h) {
@@ -147,8 +156,9 @@ HEAP_HOT bool wide_may_serve(const struct heap *h) {
 
 /* Whether a run of the class may begin. */
 static inline bool class_is_wanted(const struct heap *h, uint32_t class, size_t request) {
-    return class_is_wide(class) ? pool_is_roomy(h, RUNS_WIDE_ROOMY)
-                                : class_is_hot(h, request_block_bytes((uint32_t)request));
+    return class_is_wide(class)
+               ? pool_is_roomy(h, RUNS_WIDE_ROOMY)
+               : class_is_hot(h, request_block_bytes((uint32_t)request_agreeing(request)));
 }
 
 /* A request that the head of its class cannot serve. */
@@ -157,9 +167,10 @@ static __attribute__((noinline)) void *class_alloc(struct heap *h, size_t reques
     if (class_granules(class) > r->run_max) {
         return block_alloc(h, request);
     }
+    uint32_t last = r->head[class];
     uint32_t run = class_run(r, class);
     if (run == RUN_NONE && class_is_wanted(h, class, request)) {
-        run = run_start(r, class);
+        run = run_start(r, class, last);
     }
     return run != RUN_NONE ? slot_take(r, run, class_bytes(class), run_bits(r, run))
                            : block_alloc(h, request);
@@ -290,7 +301,11 @@ static inline void *block_realloc(struct heap *a, void *p, size_t request) {
     }
     uint32_t b = payload_block(h, p);
     uint32_t old_bytes = block_size(heap_get(h, b));
-    void *here = block_resize(&RUNS_INDEX, h, b, request);
+    size_t agreeing = request_agreeing(request);
+    void *here = block_resize(&RUNS_INDEX, h, b, agreeing);
+    if (here == NULL && agreeing != request) {
+        here = block_resize(&RUNS_INDEX, h, b, request);
+    }
     if (here == NULL) {
         return block_move(&RUNS_INDEX, a, h, b, request);
     }

@@ -455,8 +455,9 @@ END_TEST
 /* ---- slots that agree with blocks ---- */
 
 #if RUNS_SHIFT != 0
-/* Requests of 16 n + 12 bytes fill multiples of 16, so all payloads agree if the pool's address and
- * what comes first make the first run and the first block do so. A malloc is built on that. */
+/* Requests of 16 n + 12 bytes fill multiples of 16, and those of 16 n are given as much, so all
+ * payloads agree if the pool's address and what comes first make the first run and the first block
+ * do so. A malloc is built on that. */
 START_TEST(test_payloads_agree_modulo_16) {
     uint32_t agreeing = 0;
     for (uint32_t i = 0; i < 4; i++) {
@@ -468,7 +469,8 @@ START_TEST(test_payloads_agree_modulo_16) {
         uint32_t odd = 0;
         for (uint32_t step = 0; step < STEPS * 10; step++) {
             struct live *one = &live[random_below(&random, LIVE_MAX)];
-            uint32_t bytes = 12 + 16 * random_below(&random, 1u << random_below(&random, 6));
+            uint32_t bytes = 16 + 16 * random_below(&random, 1u << random_below(&random, 6));
+            bytes -= random_below(&random, 2) * 4;
             if (one->p != NULL && random_below(&random, 4) != 0) {
                 EXPECT(eager_ops.free(a, one->p) == ALLOC_OK);
                 one->p = NULL;
@@ -482,6 +484,25 @@ START_TEST(test_payloads_agree_modulo_16) {
         agreeing += odd == 0;
     }
     EXPECT(agreeing == 1);
+}
+END_TEST
+
+/* Of two sizes in turns, the runs of each lie in rows. Programs that build up much walk over it
+ * later in that order; caches fetch rows ahead. */
+START_TEST(test_runs_of_a_class_lie_in_rows) {
+    enum { BLOCKS = 4000, BYTES = 16, ROW = RUNS_AHEAD + RUNS_SLOTS * BYTES };
+    size_t pool_bytes = 1 << 20;
+    struct alloc *a = eager_ops.init(aligned_memory(pool_bytes, 4096, 0), pool_bytes, NULL);
+    uintptr_t before = 0;
+    uint32_t jumps = 0;
+    for (uint32_t i = 0; i < BLOCKS; i++) {
+        uintptr_t p = (uintptr_t)eager_ops.alloc(a, BYTES);
+        EXPECT(p != 0 && eager_ops.alloc(a, 3 * BYTES) != NULL);
+        jumps += before - p > 4 * BYTES; /* three slots of a run are header */
+        before = p;
+    }
+    EXPECT(jumps <= 2 * BLOCKS * BYTES / ROW); /* the other class may take what a row has left */
+    check_expect(a);
 }
 END_TEST
 #endif
@@ -501,6 +522,7 @@ int main(void) {
     tcase_add_loop_test(tcase, test_many_small_blocks_are_in_runs, 0, 2);
 #if RUNS_SHIFT != 0
     tcase_add_test(tcase, test_payloads_agree_modulo_16);
+    tcase_add_test(tcase, test_runs_of_a_class_lie_in_rows);
 #endif
     suite_add_tcase(suite, tcase);
     return test_main(suite);

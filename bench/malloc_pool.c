@@ -89,7 +89,7 @@ void *malloc_pool_alloc_aligned(struct malloc_pool *pool, size_t bytes, size_t a
 
 void malloc_pool_wedge(struct malloc_pool *pool, void *p) {
     const struct alloc_ops *ops = pool->ops;
-    void *wedge = ops->realloc != NULL ? ops->realloc(pool->a, p, pool->tail + ALLOC_ALIGN) : NULL;
+    void *wedge = ops->realloc != NULL ? ops->realloc(pool->a, p, pool->wedge) : NULL;
     pool->wedges++;
     if (wedge != p) { /* there was no room for one */
         ops->free(pool->a, wedge != NULL ? wedge : p);
@@ -168,23 +168,32 @@ static size_t phase_behind(const struct malloc_pool *pool, size_t request, size_
     return phase;
 }
 
+/* The largest request, from `most` down to `least`, behind whose block a plain one lies `phase`
+ * further modulo MALLOC_ALIGN; `least` if there is none. */
+static uint32_t request_learn(const struct malloc_pool *pool, uint32_t most, uint32_t least,
+                              size_t align, size_t phase) {
+    while (most > least && phase_behind(pool, most, align) != phase) {
+        most--;
+    }
+    return most;
+}
+
 /* The most bytes modulo MALLOC_ALIGN, from MALLOC_ALIGN down, whose blocks keep the next aligned.
  */
 static uint32_t tail_learn(const struct malloc_pool *pool, size_t align) {
-    uint32_t tail = MALLOC_ALIGN;
-    while (tail > 1 && phase_behind(pool, MALLOC_ALIGN + tail, align) != 0) {
-        tail--;
-    }
-    return tail;
+    uint32_t none = MALLOC_ALIGN;
+    return request_learn(pool, 2 * none, none + 1, align, 0) - none;
 }
 
 /* Formats the pool `offset` bytes behind its start; its pages read as zeros. */
 static bool pool_format(struct malloc_pool *pool, size_t offset) {
     const struct alloc_cfg cfg = {.zeroed = true};
     pool->tail = pool->aligned_tail = MALLOC_ALIGN;
+    pool->wedge = 1;
     pool->a = pool->ops->init((void *)(pool->start + offset), pool->bytes - offset, &cfg);
     if (pool->a != NULL && MALLOC_ALIGN > ALLOC_ALIGN) {
         pool->tail = tail_learn(pool, 0);
+        pool->wedge = request_learn(pool, 2 * MALLOC_ALIGN, 1, 0, ALLOC_ALIGN);
         pool->aligned_tail =
             pool->ops->alloc_aligned != NULL ? tail_learn(pool, 2 * MALLOC_ALIGN) : MALLOC_ALIGN;
     }

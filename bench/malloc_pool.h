@@ -15,6 +15,9 @@
  *   | hd | usable = 12 | hd | usable = 12 + 16 | hd ...         request 1..12 -> 12, 13..28 -> 28
  *        ^ 16-aligned       ^ and so is this
  *
+ * Slots have no headers and would be wasteful for that: allocators with runs.h take multiples of 16
+ * in this library, and round up themselves what becomes a block.
+ *
  * Whether the pool then begins right is tried out at the start, at two places. A payload that
  * nevertheless is odd becomes a wedge: cut down to a block of half an alignment more, it is left
  * there for ever, and what comes behind it is right. Whoever has no such blocks pays with
@@ -45,6 +48,7 @@ struct malloc_pool {
     size_t bytes;
     uint32_t tail;         /* plain requests are rounded up to this modulo MALLOC_ALIGN, */
     uint32_t aligned_tail; /* and those of alloc_aligned() to this; both 1 to MALLOC_ALIGN */
+    uint32_t wedge;        /* a request whose block is half an alignment too long, or 1 */
     bool odd;              /* blocks do not agree: every request takes alloc_aligned() */
     size_t wedges;
 };
