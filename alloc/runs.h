@@ -80,7 +80,9 @@ enum {
     RUN_BITS = 8,
     RUN_NEXT = 16,
     RUN_PREV = 20,
-    RUNS_COUNTED = RUNS_CLASS_MAX + 2, /* block sizes that are counted, in units of 8 */
+    /* Block sizes that are counted, in units of 8; the last may be rounded up, see
+     * request_agreeing(). */
+    RUNS_COUNTED = RUNS_CLASS_MAX + 2 + (RUNS_SHIFT != 0),
     RUNS_PARKED_MAX = RUNS_PARKED > 0 ? RUNS_PARKED : 1,
     RUNS_GAP_MAX = RUNS_GRANULE + 8,              /* before a granule, see run_gap() */
     RUNS_HEADER_BITS = (1 << RUNS_HEADER / 8) - 1 /* of class 1, no other has more */
