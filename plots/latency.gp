@@ -10,7 +10,7 @@ kinds = ""
 do for [kind in "alloc realloc free"] {
     calls = 0
     do for [name in shown] {
-        stats file(name) using (column(kind) > 0 && column(kind) < 1 ? (calls = calls + 1, \
+        stats file(name) using (column("ns") > 0 && column(kind) > 0 && column(kind) < 1 ? (calls = calls + 1, \
             least_ns = least_ns < column("ns") ? least_ns : column("ns"), \
             most_ns = most_ns > column("ns") ? most_ns : column("ns"), \
             least_share = least_share < column(kind) ? least_share : column(kind), 0) : 0) nooutput
