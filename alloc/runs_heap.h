@@ -62,7 +62,9 @@ static inline uint32_t run_place_any(struct heap *h, uint32_t need) {
     return b + run_gap(b);
 }
 
-/* Makes [b + ahead, b + ahead + need) a live block, whose start is the result; b is in no index. */
+/* Makes [b + ahead, b + ahead + need) a live block, whose start is the result; b is in no index.
+ * run_cut() with the gap as a parameter would do, but for up to 6 instructions more on ARMv7 where
+ * a run starts, also without rows. */
 static inline uint32_t row_cut(struct heap *h, struct heap_found found, uint32_t need,
                                uint32_t ahead) {
     uint32_t b = found.b;
@@ -166,8 +168,7 @@ static inline void run_end_mark(struct runs *r, uint32_t run) {
 }
 
 /* Starts a run at the head of its class, which has no run with a free slot; RUN_NONE when the heap
- * has no place for it. `last` is the run that the class filled before, or
- * RUN_NONE. */
+ * has no place for it. `last` is the run that the class filled before, or RUN_NONE. */
 static inline uint32_t run_start(struct runs *r, uint32_t class, uint32_t last) {
     uint32_t b = run_place(runs_heap(r), class_granules(class) * RUNS_GRANULE, last);
     if (b == 0) {

@@ -4,9 +4,9 @@
  *
  *   mmu_speed [TRACE...]   by default armv7-lua and armv7-python of the corpus
  *
- * The five general allocators, on the Cortex-A7 with pages of 4 KiB: ns an operation by
- * processor time, and the ratio, medians of rounds of both in turn. Loading is not counted, setting
- * up the heap and the emulated machine is.
+ * The five general allocators, on the Cortex-A7 with pages of 4 KiB: ns an operation by processor
+ * time, and the ratio, medians of rounds of both in turn. Loading is not counted, setting up the
+ * heap and the emulated machine is.
  */
 #include "mmu_run.h"
 #include "stats.h"

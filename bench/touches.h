@@ -43,8 +43,8 @@ enum { TOUCHES_ROOM = 4096 };
 void touches_watch(const void *pool, size_t bytes, touches_fn *see, void *ctx);
 
 /* What the watcher knows to change nothing but counts: a touch of bytes of a single page of 4 KiB
- * that `map` permits. It is not handed over but counted, all others
- * as they happen, one by one. Pages are counted from the pool's start. */
+ * that `map` permits. It is not handed over but counted, all others as they happen, one by one.
+ * Pages are counted from the pool's start. */
 struct touches_quiet {
     const uint8_t *map[2]; /* of loads: bit 0 says so; of stores: bit 1 */
     uint32_t *count[2];    /* of the allocator and of the application: all touches, by first page */

@@ -12,9 +12,8 @@
  * within the room kept for one. */
 struct runner {
     struct runner_config config;
-    struct arena arena; /* as large as any pool may be, misaligned by 0 */
-    unsigned char
-        *noise; /* NOISE_BYTES: what a pool of ARENA_RANDOM begins with, see pool_soil() */
+    struct arena arena;   /* as large as any pool may be, misaligned by 0 */
+    unsigned char *noise; /* NOISE_BYTES that fill a pool of ARENA_RANDOM, repeated */
     void **slots;
     struct script own;     /* when the config brings none */
     struct oracle *oracle; /* of the run under way, or the last one */
