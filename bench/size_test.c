@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * size_test.c - sizes of a heap worked out by hand, and of code: what is not called is not counted,
- * and a file of another form is refused. */
+ * a file of another form is refused, and the README says what the baseline does. */
 #include "size.h"
 #include "test_shelf.h"
 #include "test_trace.h"
+
+#include "../trace/file_bytes.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -41,6 +43,35 @@ START_TEST(headers_of_own_allocators) {
         /* bestfit_little takes no pool of 1 MiB. */
         ck_assert_int_eq(isnan(row.control[2]), strcmp(wanted[i].name, "bestfit_little") == 0);
     }
+}
+END_TEST
+
+/* The README's table is written by hand; check-size holds only the baseline. */
+START_TEST(the_readme_says_what_the_baseline_does) {
+    struct size_row *rows;
+    size_t row_count;
+    struct file_bytes readme;
+    struct problem problem = {""};
+    ck_assert_msg(
+        rows_read(&size_rows, "results/baseline/size.json", (void **)&rows, &row_count, &problem) &&
+            file_bytes_read("README.md", &readme, &problem),
+        "%s", problem.text);
+    ck_assert_uint_gt(row_count, 0);
+    for (size_t i = 0; i < row_count; i++) {
+        const double *code = rows[i].code[0];
+        char name[80];
+        char figures[64];
+        (void)snprintf(name, sizeof name, "\n| `%s` |", rows[i].allocator);
+        (void)snprintf(figures, sizeof figures, "| %.0f – %.0f | %.0f |", code[2], code[1],
+                       rows[i].control[1]);
+        const char *line = strstr((const char *)readme.bytes, name);
+        ck_assert_msg(line != NULL, "no line of %s", rows[i].allocator);
+        const char *said = strstr(line, figures);
+        ck_assert_msg(said != NULL && said < strchr(line + 1, '\n'), "%s: expected %s",
+                      rows[i].allocator, figures);
+    }
+    free(rows);
+    file_bytes_release(&readme);
 }
 END_TEST
 
@@ -102,6 +133,7 @@ int main(void) {
     tcase_set_timeout(tcase, 240);
     tcase_add_test(tcase, a_heap_by_hand);
     tcase_add_test(tcase, headers_of_own_allocators);
+    tcase_add_test(tcase, the_readme_says_what_the_baseline_does);
     tcase_add_test(tcase, other_forms_are_refused);
     tcase_add_test(tcase, what_is_not_called_is_not_counted);
     return test_main(suite);
