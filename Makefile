@@ -208,8 +208,9 @@ test: all $(tests)
 test-full:
 	$(MAKE) test HEAPRIG_FULL=1
 	$(MAKE) test HEAPRIG_FULL=1 SAN=address,undefined
-	$(MAKE) SAN=thread build/thread/bench/parallel_test
+	$(MAKE) SAN=thread build/thread/bench/parallel_test build/thread/bench/malloc_lock_test
 	HEAPRIG_BUILD=build/thread build/thread/bench/parallel_test
+	HEAPRIG_BUILD=build/thread build/thread/bench/malloc_lock_test
 	$(MAKE) test HEAPRIG_FULL=1 ARCH=arm
 	$(MAKE) test check-frag CC=clang
 	$(MAKE) all && tools/gate_test.sh

@@ -157,14 +157,14 @@ __attribute__((destructor)) static void figures_say(void) {
         return;
     }
     size_t touched = figures_touched();
-    malloc_lock_take();
+    malloc_lock_take_mutex();
     say("%s: peak live %zu B (usable), high water %zu B (pages of the pool that were touched), "
         "%" PRIu64 " calls: %" PRIu64 " alloc, %" PRIu64 " realloc, %" PRIu64 " free; %" PRIu64
         " failed",
         pool.ops->name, figures.peak_bytes, touched,
         figures.allocs + figures.reallocs + figures.frees, figures.allocs, figures.reallocs,
         figures.frees, figures.failures);
-    malloc_lock_give();
+    malloc_lock_give_mutex();
 }
 
 /* ---- the start ---- */
@@ -200,20 +200,6 @@ static const struct alloc_ops *ops_find(const char *name) {
     return ops;
 }
 
-/* Nobody else is in the heap while a process is copied. Other handlers may still call malloc: being
- * the first to register, this one is prepared last and done first. */
-static void fork_prepare(void) {
-    malloc_lock_take();
-}
-
-static void fork_parent(void) {
-    malloc_lock_give();
-}
-
-static void fork_child(void) {
-    atomic_store(&malloc_lock_state, LOCK_FREE);
-}
-
 static void start(void) {
     state = STARTING;
     int saved = errno;
@@ -239,7 +225,10 @@ static void start(void) {
         short_start = pool.start;
         short_bytes = pool.bytes;
     }
-    pthread_atfork(fork_prepare, fork_parent, fork_child);
+    malloc_lock_start();
+    /* Nobody else is in the heap while a process is copied. Other handlers may still call malloc:
+     * being the first to register, this one is prepared last and done first. */
+    pthread_atfork(malloc_lock_take_mutex, malloc_lock_give_mutex, malloc_lock_in_child);
     errno = saved;
     state = STARTED;
 }
