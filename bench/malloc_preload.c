@@ -77,6 +77,10 @@ static struct alloc_ops short_ops = {
 static uintptr_t short_start;
 static size_t short_bytes;
 
+static inline bool short_owns(const void *p) {
+    return (uintptr_t)p - short_start < short_bytes;
+}
+
 LOCKED_DEFINE(short, short_ops, malloc_lock, malloc_unlock)
 
 /* ---- figures ---- */
@@ -310,11 +314,30 @@ SLOW void *realloc_slowly(void *p, void *here, size_t bytes) {
     return result(moved);
 }
 
+SLOW size_t usable_slowly(void *p) {
+    if (p == NULL || early_owns(p)) {
+        return p == NULL ? 0 : early_bytes(p);
+    }
+    if (!is_ready() || !pool_owns(p)) {
+        misuse_end("malloc_usable_size", p, ALLOC_FOREIGN);
+    }
+    uint32_t key = malloc_lock(pool.a);
+    size_t usable = pool.ops->usable(pool.a, p);
+    malloc_unlock(pool.a, key);
+    if (usable == 0) {
+        misuse_end("malloc_usable_size", p, ALLOC_NOT_LIVE);
+    }
+    return usable;
+}
+
 /* ---- what the program calls ---- */
 
 static inline void *alloc_bytes(size_t bytes) {
     size_t request = malloc_pool_request(&pool, bytes);
-    void *p = request >= bytes ? short_alloc(pool.a, request) : NULL;
+    if (UNLIKELY(request < bytes)) {
+        return alloc_slowly(NULL, bytes, 1);
+    }
+    void *p = short_alloc(pool.a, request);
     bool is_odd = malloc_pool_is_odd(p);
     return UNLIKELY(p == NULL || is_odd) ? alloc_slowly(p, bytes, 1) : p;
 }
@@ -328,7 +351,7 @@ EXPORT void *malloc(size_t bytes) {
 }
 
 EXPORT void free(void *p) {
-    if (UNLIKELY((uintptr_t)p - short_start >= short_bytes)) {
+    if (UNLIKELY(!short_owns(p))) {
         free_slowly(p);
         return;
     }
@@ -358,11 +381,11 @@ EXPORT void *realloc(void *p, size_t bytes) {
         free(p);
         return NULL;
     }
-    void *here = NULL;
     size_t request = malloc_pool_request(&pool, bytes);
-    if ((uintptr_t)p - short_start < short_bytes && request >= bytes) {
-        here = short_realloc(pool.a, p, request);
+    if (UNLIKELY(!short_owns(p) || request < bytes)) {
+        return realloc_slowly(p, NULL, bytes);
     }
+    void *here = short_realloc(pool.a, p, request);
     bool is_odd = malloc_pool_is_odd(here);
     return UNLIKELY(here == NULL || is_odd) ? realloc_slowly(p, here, bytes) : here;
 }
@@ -413,20 +436,6 @@ EXPORT void *pvalloc(size_t bytes) {
 }
 
 EXPORT size_t malloc_usable_size(void *p) {
-    if (p == NULL || early_owns(p)) {
-        return p == NULL ? 0 : early_bytes(p);
-    }
-    if (!is_ready() || !pool_owns(p)) {
-        misuse_end("malloc_usable_size", p, ALLOC_FOREIGN);
-    }
-    size_t usable = short_ops.usable(pool.a, p);
-    if (UNLIKELY(usable == 0)) {
-        uint32_t key = malloc_lock(pool.a);
-        usable = pool.ops->usable(pool.a, p);
-        malloc_unlock(pool.a, key);
-    }
-    if (UNLIKELY(usable == 0)) {
-        misuse_end("malloc_usable_size", p, ALLOC_NOT_LIVE);
-    }
-    return usable;
+    size_t usable = short_owns(p) ? short_ops.usable(pool.a, p) : 0;
+    return UNLIKELY(usable == 0) ? usable_slowly(p) : usable;
 }
