@@ -31,8 +31,8 @@
  * list work. A run that is not in its list, for being full, enters it at the first free.
  *
  * A class gets a run only while its blocks are many (RUNS_LIVE_*) and the run is a small part of
- * the pool (RUNS_POOL_SHARE); until then, and in regions, blocks come from the heap. One empty run,
- * the spare, is kept (quick.h).
+ * the pool (RUNS_POOL_SHARE); until then, and in regions, blocks come from the heap. Some empty
+ * runs, the spares, are kept (quick.h).
  *
  * Every free of a slot is exact: the map says whether an address is in a run, a division by a
  * multiplication whether it is a slot's, a bit whether the slot is live. (Lemire, Kaser, Kurz:
@@ -45,6 +45,7 @@
  *   RUNS_ROOMY       16ths from which others may begin, once RUNS_LIVE_ROOMY blocks of the size are
  *                    live; with fewer 16ths, once RUNS_LIVE_TIGHT are
  *   RUNS_PARKED      see quick.h
+ *   RUNS_SPARES      see quick.h
  *   RUNS_INDEX       the index of the heap, a struct heap_index_ops
  */
 #ifndef HEAPRIG_RUNS_H
@@ -80,9 +81,9 @@ enum {
     RUN_BITS = 8,
     RUN_NEXT = 16,
     RUN_PREV = 20,
-    /* Block sizes that are counted, in units of 8; the last may be rounded up, see
-     * request_agreeing(). */
-    RUNS_COUNTED = RUNS_CLASS_MAX + 2 + (RUNS_SHIFT != 0),
+    /* Block sizes that are counted, from HEAP_BLOCK_MIN in steps of 8; the last may be rounded up,
+     * see request_agreeing(). */
+    RUNS_COUNTED = RUNS_CLASS_MAX + 2 + (RUNS_SHIFT != 0) - HEAP_BLOCK_MIN / 8,
     RUNS_PARKED_MAX = RUNS_PARKED > 0 ? RUNS_PARKED : 1,
     RUNS_GAP_MAX = RUNS_GRANULE + 8,              /* before a granule, see run_gap() */
     RUNS_HEADER_BITS = (1 << RUNS_HEADER / 8) - 1 /* of class 1, no other has more */
@@ -98,14 +99,14 @@ struct runs {
     uint32_t lead;      /* bytes the pool lost at its start to alignment */
     uint32_t map_bytes; /* below this structure */
     uint32_t seal;
-    uint32_t reach;      /* bytes from here to the end of the heap */
-    uint32_t run_max;    /* granules of the longest run that this pool may have */
-    uint32_t spare;      /* the run that may be empty; 0: none is */
-    uint32_t blocks;     /* live blocks of the pool's heap, runs included and parked ones not */
-    uint32_t parked_sum; /* see quick.h */
+    uint32_t reach;  /* bytes from here to the end of the heap */
+    uint32_t blocks; /* live blocks of the pool's heap: of runs those in no list, parked ones not */
+    uint32_t open;   /* runs in their lists */
+    uint32_t parked_sum;              /* see quick.h */
     uint32_t parked[RUNS_PARKED_MAX]; /* see quick.h */
+    uint32_t spare[RUNS_SPARES];      /* see quick.h */
     uint32_t head[RUNS_CLASS_END];    /* first run of each class, RUN_NONE: there is none */
-    uint32_t live[RUNS_COUNTED];      /* live blocks of the pool's heap by size / 8 */
+    uint32_t live[RUNS_COUNTED];      /* live blocks of the pool's heap, see runs_live() */
     uint64_t none __attribute__((aligned(8))); /* the bits of RUN_NONE: 0 */
 };
 
@@ -180,6 +181,16 @@ HEAP_HOT uint32_t run_block(uint32_t run) {
 
 HEAP_HOT uint32_t block_run(uint32_t b) {
     return b - run_block(0);
+}
+
+/* The number of live blocks of this size, if it is counted. */
+HEAP_HOT uint32_t *runs_live(uint32_t live[RUNS_COUNTED], uint32_t block_bytes) {
+    return &live[block_bytes / 8 - HEAP_BLOCK_MIN / 8];
+}
+
+/* Whether blocks of this size are counted. */
+HEAP_HOT bool size_is_counted(uint32_t block_bytes) {
+    return block_bytes / 8 < RUNS_COUNTED + HEAP_BLOCK_MIN / 8;
 }
 
 /* The bits that stand for the header, rounded up to slots: all there are when a run is full. */
@@ -327,6 +338,8 @@ static inline uint32_t class_run(struct runs *r, uint32_t class) {
     uint32_t run = r->head[class];
     if (run != RUN_NONE && run_slots(r, run, class) == 0) {
         run_unlink(r, class, run);
+        r->open--;
+        r->blocks++;
         run = r->head[class];
     }
     return run;
@@ -339,17 +352,22 @@ static inline bool class_has_slot(const struct runs *r, uint32_t class) {
 }
 
 /* A slot of the run was freed. If the run was full, it enters its list; a head that is not full
- * stays head. */
-HEAP_COLD void run_reopen(struct runs *r, uint32_t run) {
+ * stays head, a full one leaves. */
+static inline void run_reopen(struct runs *r, uint32_t run) {
     uint32_t class = *runs_entry(r, run / RUNS_GRANULE);
     uint64_t slots = run_slots(r, run, class);
     uint32_t head = r->head[class];
     if ((slots & (slots - 1)) != 0 || head == run) {
         return;
     }
-    if (head == RUN_NONE || run_slots(r, head, class) == 0) {
-        uint32_t next = head == RUN_NONE ? 0 : run_link(r, head, RUN_NEXT);
-        run_link_first(r, class, run, next);
+    if (head != RUN_NONE && run_slots(r, head, class) == 0) {
+        run_link_first(r, class, run, run_link(r, head, RUN_NEXT));
+        return;
+    }
+    r->open++;
+    r->blocks--;
+    if (head == RUN_NONE) {
+        run_link_first(r, class, run, 0);
         return;
     }
     uint32_t next = run_link(r, head, RUN_NEXT);

@@ -2,8 +2,8 @@
  *
  * runs_check.h - looking at an allocator with slab runs without changing it: walk, check
  *
- * walk() shows slots as pieces, a run's header and what is behind its slots as META, and the spare
- * run as free, in one piece with its free neighbours.
+ * walk() shows slots as pieces, a run's header and what is behind its slots as META, and spare
+ * runs as free, in one piece with their free neighbours.
  *
  * check() lets the heap check itself first. Then the blocks are known, those that the map calls
  * runs can be confirmed one by one, and the map must have no entries but theirs. Lists may then be
@@ -47,11 +47,8 @@ static inline bool free_flush(struct runs_walk *walk) {
     return walk->visit(walk->ctx, &piece);
 }
 
-/* The run whose header is the block's, or 0. */
-static inline uint32_t run_of_block(const struct heap *h, uint32_t b) {
-    uint32_t run = block_run(b);
-    uint32_t entry = *runs_entry(runs_of(h), run / RUNS_GRANULE);
-    return run % RUNS_GRANULE == 0 && entry != 0 ? run : 0;
+static inline bool run_is_empty(const struct runs *r, uint32_t run) {
+    return run_bits(r, run) == run_empty(*runs_entry(r, run / RUNS_GRANULE));
 }
 
 static inline bool run_visit(const struct runs_walk *walk, uint32_t run) {
@@ -81,7 +78,7 @@ static inline bool runs_piece(void *ctx, const struct alloc_piece *piece) {
     if (piece->kind == ALLOC_PIECE_LIVE && heap_reaches(walk->h, piece->payload)) {
         uint32_t b = payload_block(walk->h, piece->payload);
         run = run_of_block(walk->h, b);
-        is_held = block_is_held(walk->h, b);
+        is_held = run != 0 ? run_is_empty(r, run) : block_is_parked(walk->h, b);
     }
     if (piece->kind == ALLOC_PIECE_FREE || is_held) {
         walk->free_start = walk->free_bytes == 0 ? piece->start : walk->free_start;
@@ -112,7 +109,9 @@ static inline void runs_walk(const struct heap *h, alloc_walk_fn *visit, void *c
 /* What the blocks of the heap add up to. */
 struct runs_sums {
     uint32_t granules; /* covered by runs */
-    uint32_t blocks;
+    uint32_t blocks;   /* see struct runs, as open_runs */
+    uint32_t open_runs;
+    uint32_t spares;
     uint32_t parked;
     uint32_t parked_sum;
     uint32_t open[RUNS_CLASS_END]; /* runs with a free slot */
@@ -139,11 +138,17 @@ static inline const char *run_check(const struct heap *h, uint32_t run, struct r
     if ((bits & ~run_empty(class)) != 0) {
         return "a run has a slot too many";
     }
-    if (bits == run_empty(class) && r->spare != run) {
-        return "a run is empty and not the spare";
+    if (bits == run_empty(class) && r->spare[spare_place(class)] != run) {
+        return "a run is empty and no spare";
     }
     sums->granules += granules;
+    sums->spares += bits == run_empty(class);
     sums->open[class] += run_slots(r, run, class) != 0;
+    if (run_slots(r, run, class) != 0 || r->head[class] == run) {
+        sums->open_runs++;
+    } else {
+        sums->blocks++;
+    }
     return NULL;
 }
 
@@ -162,11 +167,13 @@ static inline const char *runs_check_blocks(const struct heap *h, struct runs_su
             sums->parked_sum += parked_weight(bytes);
             continue;
         }
-        sums->blocks++;
         if (run != 0) {
             broken = run_check(h, run, sums);
-        } else if (bytes / 8 < RUNS_COUNTED) {
-            sums->live[bytes / 8]++;
+            continue;
+        }
+        sums->blocks++;
+        if (size_is_counted(bytes)) {
+            ++*runs_live(sums->live, bytes);
         }
     }
     return broken;
@@ -214,6 +221,13 @@ static inline const char *runs_check_lists(const struct heap *h, const struct ru
     return broken;
 }
 
+/* Whether a place for spares has no run, or one of a class that belongs there. */
+static inline bool is_place_sound(const struct heap *h, uint32_t place) {
+    uint32_t run = runs_of(h)->spare[place];
+    uint32_t class = run < h->top ? *runs_entry(runs_of(h), run / RUNS_GRANULE) : 0;
+    return run == 0 || (is_run_of(h, run, class) && spare_place(class) == place);
+}
+
 /* Entries of the map that are not 0. Nearly all are, so four are looked at together. */
 static inline uint32_t runs_map_entries(const struct runs *r) {
     uint32_t entries = 0;
@@ -251,16 +265,19 @@ static inline const char *runs_check(const struct heap *h) {
     if (broken == NULL && (sums.parked != 0 || sums.parked_sum != r->parked_sum)) {
         broken = "a parked block is none";
     }
-    if (broken == NULL && sums.blocks != r->blocks) {
+    if (broken == NULL && (sums.blocks != r->blocks || sums.open_runs != r->open)) {
         broken = "blocks are miscounted";
     }
-    bool is_spare_sound =
-        r->spare < h->top && is_run_of(h, r->spare, *runs_entry(r, r->spare / RUNS_GRANULE));
-    if (broken == NULL && r->spare != 0 && !is_spare_sound) {
-        broken = "the spare is no run";
+    for (uint32_t i = 0; i < RUNS_SPARES && broken == NULL; i++) {
+        broken = is_place_sound(h, i) ? NULL : "a spare is no run";
     }
-    if (broken == NULL && parked != 0 && parked >= sums.blocks - (runs_spare(r) != 0)) {
-        broken = "as many blocks are parked as live";
+    uint32_t held = parked + spares_noted(r);
+    if (broken == NULL && held > 1 && held > sums.blocks) {
+        broken = "more is held back than is live";
+    }
+    if (broken == NULL && parked + sums.spares != 0 && sums.blocks == 0 &&
+        sums.open_runs == sums.spares) {
+        broken = "nothing is live and something held back";
     }
     return broken;
 }

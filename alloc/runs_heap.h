@@ -179,7 +179,7 @@ static inline uint32_t run_start(struct runs *r, uint32_t class, uint32_t last) 
     run_map(r, run, class_granules(class), class, RUNS_GRANULE);
     run_link_first(r, class, run, 0);
     run_end_mark(r, run);
-    r->blocks++;
+    r->open++;
     return run;
 }
 
@@ -226,7 +226,7 @@ static inline void run_forget(struct runs *r, uint32_t run) {
     ALLOC_ASSERT(run_bits(r, run) == run_empty(class));
     run_scrub(r, run, class);
     run_map(r, run, class_granules(class), 0, 0);
-    r->blocks--;
+    r->open--;
 }
 
 /* Gives an empty run back to the heap. */

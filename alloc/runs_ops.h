@@ -3,7 +3,7 @@
  * runs_ops.h - the functions of an allocator with slab runs (runs.h) before a heap
  *
  *   alloc    a slot of the class's first run; else, for a class with many blocks, of a new run;
- * else a block of the heap; else a parked block or the spare run; else a slot of a larger class
+ * else a block of the heap; else a parked block or a spare run; else a slot of a larger class
  *   free     the map says whether it is a slot: then a bit, rarely a list; else the heap's business
  *
  * The handle is the heap's control structure.
@@ -38,7 +38,6 @@ static inline struct alloc *runs_init(void *pool, size_t bytes, bool is_zeroed) 
     *r = (struct runs){.lead = (uint32_t)lead, .map_bytes = (uint32_t)map_bytes};
     r->seal = runs_seal(r);
     r->reach = (uint32_t)sizeof *r + h->end + 4;
-    r->run_max = h->end / RUNS_POOL_SHARE / RUNS_GRANULE;
     for (uint32_t class = 0; class < RUNS_CLASS_END; class ++) {
         r->head[class] = RUN_NONE;
     }
@@ -63,8 +62,8 @@ static inline bool runs_add_region(struct heap *h, void *memory, size_t bytes) {
 HEAP_HOT void block_count(struct heap *h, uint32_t block_bytes, uint32_t change) {
     struct runs *r = runs_of(h);
     r->blocks += change;
-    if (block_bytes / 8 < RUNS_COUNTED) {
-        r->live[block_bytes / 8] += change;
+    if (size_is_counted(block_bytes)) {
+        *runs_live(r->live, block_bytes) += change;
     }
 }
 
@@ -78,7 +77,7 @@ HEAP_HOT void *payload_count(struct heap *h, void *p) {
 
 static inline bool class_is_hot(const struct heap *h, uint32_t block_bytes) {
     uint32_t many = pool_is_roomy(h, RUNS_ROOMY) ? RUNS_LIVE_ROOMY : RUNS_LIVE_TIGHT;
-    return runs_of(h)->live[block_bytes / 8] >= many;
+    return *runs_live(runs_of(h)->live, block_bytes) >= many;
 }
 
 /* ---- alloc ---- */
@@ -156,6 +155,9 @@ HEAP_HOT bool wide_may_serve(const struct heap *h) {
 
 /* Whether a run of the class may begin. */
 static inline bool class_is_wanted(const struct heap *h, uint32_t class, size_t request) {
+    if (class_granules(class) * RUNS_GRANULE > h->end / RUNS_POOL_SHARE) {
+        return false;
+    }
     return class_is_wide(class)
                ? pool_is_roomy(h, RUNS_WIDE_ROOMY)
                : class_is_hot(h, request_block_bytes((uint32_t)request_agreeing(request)));
@@ -164,9 +166,6 @@ static inline bool class_is_wanted(const struct heap *h, uint32_t class, size_t 
 /* A request that the head of its class cannot serve. */
 static __attribute__((noinline)) void *class_alloc(struct heap *h, size_t request, uint32_t class) {
     struct runs *r = runs_of(h);
-    if (class_granules(class) > r->run_max) {
-        return block_alloc(h, request);
-    }
     uint32_t last = r->head[class];
     uint32_t run = class_run(r, class);
     if (run == RUN_NONE && class_is_wanted(h, class, request)) {
@@ -267,7 +266,7 @@ HEAP_HOT enum alloc_status runs_free(struct heap *h, void *p) {
     uint64_t bits = slot.bits | UINT64_C(1) << slot.index;
     slot.word->value = bits;
     if (slot.bits <= RUNS_HEADER_BITS) {
-        run_reopen(runs_of(h), slot_run(runs_of(h), &slot));
+        run_refree(runs_of(h), slot_run(runs_of(h), &slot));
     } else if (bits == run_empty(slot.class)) {
         run_retire(runs_of(h), slot_run(runs_of(h), &slot));
     }

@@ -3,7 +3,8 @@
  * tlsf_frugal.c - tlsf behind slab runs for requests of up to 64 bytes
  *
  * Small blocks of which there are many lose their headers and their list work (runs.h). All else is
- * tlsf_index.h, whose bound holds here too: an operation starts or gives back at most one run.
+ * tlsf_index.h, whose bound holds here too: an operation starts or gives back at most one run, or
+ * gives back two of which nothing else is live.
  *
  * A run may be 1/64 of the pool, and begins once 2 blocks of its size are live, or 128 when the
  * wilderness is below a quarter of the pool. Larger slots serve faster, but their runs leave holes
@@ -20,6 +21,7 @@ extern const struct alloc_ops tlsf_frugal_ops;
 #define RUNS_LIVE_ROOMY 2u
 #define RUNS_LIVE_TIGHT 128u
 #define RUNS_PARKED     0u
+#define RUNS_SPARES     3u
 #define RUNS_INDEX      tlsf_frugal_index_ops
 
 static const struct heap_index_ops tlsf_frugal_index_ops = TLSF_INDEX(tlsf_frugal_ops);
