@@ -224,17 +224,19 @@ static void *race_owner(void *context) {
 /* Takes the lock from its owner at any moment of going in and out; a busy machine may not have the
  * time for all rounds. */
 static void races(uint64_t random, int rounds) {
+    uint32_t streak = LOCK_STREAK_LEAST;
     pthread_t owner = thread_start(race_owner, NULL);
     int64_t end = now_ns() + RACES_NS;
     for (int i = 0; i < rounds && now_ns() < end; i++) {
-        for (int tries = 0; owner_now() == 0 && tries < 300; tries++) {
+        while (owner_now() == 0 && streak != 0) {
             sched_yield();
         }
         for (volatile uint32_t wait = random_below(&random, 200); wait > 0; wait--) {
         }
         uint32_t key = malloc_lock(NULL);
         protected_work();
-        malloc_lock_state.streak = malloc_lock_state.streak != 0 ? LOCK_STREAK_LEAST : 0;
+        streak = malloc_lock_state.streak != 0 ? LOCK_STREAK_LEAST : 0;
+        malloc_lock_state.streak = streak;
         malloc_unlock(NULL, key);
         atomic_fetch_add(&takes_expected, 1);
     }
