@@ -109,7 +109,7 @@ static void figures_add(void *p) {
 
 /* Bytes of memory that the pool's pages take: none was ever given back. */
 static size_t figures_touched(void) {
-    static unsigned char in_memory[4096];
+    unsigned char in_memory[4096];
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t step = page * sizeof in_memory;
     size_t touched = 0;

@@ -5,7 +5,7 @@
  * The first calls of a preloaded malloc come while it looks for what it is made of, and the looking
  * (dlsym, dlopen) asks for memory itself. That is served from here: a size before each block,
  * nothing is given back. No thread exists yet, so nothing is locked. A static of the library that
- * includes this; pages cost memory once they are touched.
+ * includes this, behind its others, which so share a page; pages cost memory once they are touched.
  */
 #ifndef HEAPRIG_EARLY_ARENA_H
 #define HEAPRIG_EARLY_ARENA_H
@@ -18,7 +18,8 @@
 
 enum { EARLY_BYTES = 1 << 20, EARLY_ALIGN = 16 };
 
-static _Alignas(EARLY_ALIGN) unsigned char early_arena[EARLY_BYTES];
+static __attribute__((section(".bss.early_arena"),
+                      aligned(EARLY_ALIGN))) unsigned char early_arena[EARLY_BYTES];
 static size_t early_used;
 
 static inline bool early_owns(const void *block) {
