@@ -93,7 +93,7 @@ static __attribute__((noinline)) void *bytes_split(struct alloc *a, uint32_t wan
     return split_alloc(a, wanted, UNIT_LOG_MIN);
 }
 
-static void *buddy_alloc(struct alloc *a, size_t bytes) {
+void *buddy_alloc(struct alloc *a, size_t bytes) {
     if (a->unit_log != UNIT_LOG_MIN) {
         return units_alloc(a, bytes);
     }

@@ -95,6 +95,9 @@ void *buddy_regions_alloc(struct alloc *a, size_t bytes);
 /* free() of any block, in pool or region, of any unit size; or what is wrong with p. */
 enum alloc_status buddy_any_free(struct alloc *a, void *p);
 
+/* alloc() of any unit size, quick for small units. */
+void *buddy_alloc(struct alloc *a, size_t bytes);
+
 /* free(), the quick one of small units. */
 enum alloc_status buddy_free(struct alloc *a, void *p);
 

@@ -10,11 +10,14 @@
 
 #include "buddy.h"
 
-/* Compiled for size there is one copy of each function, for any unit size. */
+/* Compiled for size there is one copy of each function, for any unit size, and no way of its own
+ * for what another one does as well. */
 #ifdef __OPTIMIZE_SIZE__
 #define BUDDY_HOT static inline
+enum { BUDDY_SHORT_WAYS = 0 };
 #else
 #define BUDDY_HOT static inline __attribute__((always_inline))
+enum { BUDDY_SHORT_WAYS = 1 };
 #endif
 
 /* An area with what a function on several pieces looks up once. */
