@@ -151,10 +151,6 @@ HEAP_HOT uint32_t exact_take(struct heap *h, size_t class) {
     return node_block(least);
 }
 
-HEAP_HOT uint32_t exact_take_equal(struct heap *h, uint32_t bytes) {
-    return exact_take(h, class_of_exact(bytes));
-}
-
 /* Takes out the lowest block of the lowest exact class that holds `bytes`, if there is one. */
 HEAP_HOT struct heap_found exact_take_fitting(struct heap *h, uint32_t bytes) {
     size_t class = class_of_exact(bytes);
@@ -317,10 +313,11 @@ static const struct heap_index_ops bestfit_index_ops = {
     .insert = bestfit_insert,
     .remove = bestfit_remove,
     .has_equal = list_has_equal,
-    .take_equal = exact_take_equal,
+    .take_equal = exact_take,
     .take = bestfit_take,
     .largest = bestfit_index_largest,
     .check = bestfit_index_check,
 };
 
-HEAP_DEFINE(bestfit, 0, "the smallest block that fits, of equals the lowest, found without a scan")
+HEAP_DEFINE(bestfit, HEAP_HOT, 0,
+            "the smallest block that fits, of equals the lowest, found without a scan")

@@ -6,7 +6,7 @@
  * An allocator of this kind is an index over this heap:
  *
  *   static const struct heap_index_ops NAME_index_ops = { ... };
- *   HEAP_DEFINE(NAME, CAPS, "summary")
+ *   HEAP_DEFINE(NAME, WAY, CAPS, "summary")
  *
  * Regions. Each added region is a heap of its own, with control structure and wilderness, chained
  * to the pool in address order. A request is served by the first that can.
@@ -82,15 +82,23 @@ static inline bool heap_add_region(const struct heap_index_ops *ix, struct heap 
     return true;
 }
 
-/* The table NAME_ops of an allocator over NAME_index_ops; CAPS: enum alloc_cap that the index adds
- * to those of the heap, or 0. */
-#define HEAP_DEFINE(NAME, CAPS, SUMMARY)                                                           \
+/* The table NAME_ops of an allocator over NAME_index_ops. WAY: HEAP_OWN if taking a block of just
+ * the size asked for saves no register, else HEAP_HOT. CAPS: enum alloc_cap that the index adds to
+ * those of the heap, or 0. */
+#define HEAP_DEFINE(NAME, WAY, CAPS, SUMMARY)                                                      \
     static struct alloc *NAME##_init(void *pool, size_t bytes, const struct alloc_cfg *cfg) {      \
         (void)cfg;                                                                                 \
         return (struct alloc *)heap_init(&NAME##_index_ops, pool, bytes);                          \
     }                                                                                              \
+    WAY void *NAME##_alloc_small(struct heap *h, size_t granules) {                                \
+        return heap_alloc_small(&NAME##_index_ops, h, granules);                                   \
+    }                                                                                              \
+    WAY void *NAME##_alloc_large(struct heap *h, size_t bytes) {                                   \
+        return heap_alloc_large(&NAME##_index_ops, h, bytes);                                      \
+    }                                                                                              \
     static void *NAME##_alloc(struct alloc *a, size_t bytes) {                                     \
-        return heap_alloc(&NAME##_index_ops, (struct heap *)a, bytes);                             \
+        return heap_alloc(&NAME##_index_ops, (struct heap *)a, bytes, NAME##_alloc_small,          \
+                          NAME##_alloc_large);                                                     \
     }                                                                                              \
     static void *NAME##_alloc_aligned(struct alloc *a, size_t bytes, size_t align) {               \
         return heap_alloc_aligned(&NAME##_index_ops, (struct heap *)a, bytes, align);              \

@@ -61,6 +61,7 @@ HEAP_HOT bool class_is_exact(uint32_t bytes) {
     return bytes - 8 < CLASS_LINEAR_END;
 }
 
+/* Also the granules of the requests that such blocks are for. */
 HEAP_HOT uint32_t class_of_exact(uint32_t bytes) {
     return (bytes - 8) >> 3;
 }

@@ -42,6 +42,17 @@
 #endif
 #define HEAP_COLD static __attribute__((noinline, cold, unused))
 
+/* HEAP_FORGET: compilers shall not know how VALUE was computed; else they keep an offset and its
+ * address, or a class and its slot, side by side in registers that they then save. HEAP_OWN: a part
+ * of a hot function that saves registers the rest need not. ARMv7 has registers enough. */
+#if UINTPTR_MAX > UINT32_MAX
+#define HEAP_FORGET(VALUE) __asm__("" : "+r"(VALUE))
+#define HEAP_OWN           static __attribute__((noinline))
+#else
+#define HEAP_OWN           HEAP_HOT
+#define HEAP_FORGET(VALUE) ((void)0)
+#endif
+
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 void *memmove(void *to, const void *from, size_t bytes);
 
@@ -95,10 +106,10 @@ struct heap_index_ops {
     /* Takes the free block b out. */
     void (*remove)(struct heap *h, size_t b, uint32_t bytes);
 
-    /* Whether there is a block of exactly `bytes`, those of a small request, and takes it out: the
-     * one that take() would find. */
-    bool (*has_equal)(const struct heap *h, uint32_t bytes);
-    uint32_t (*take_equal)(struct heap *h, uint32_t bytes);
+    /* Whether there is a block of exactly the size for a small request, given by its granules, and
+     * takes it out: the one that take() would find. */
+    bool (*has_equal)(const struct heap *h, size_t granules);
+    uint32_t (*take_equal)(struct heap *h, size_t granules);
 
     /* Takes out a block of at least `bytes`, a multiple of 8, if one can be found. */
     struct heap_found (*take)(struct heap *h, uint32_t bytes);
@@ -165,10 +176,22 @@ static inline uint32_t heap_first_after(uint32_t control_bytes) {
 /* Up to the largest request of an exact class (heap_classes.h), so that compilers make one test of
  * both. No sum of sizes overflows then: the index and the wilderness know by themselves when they
  * have no room. */
-enum { REQUEST_SMALL_MAX = 252 };
+enum { REQUEST_SMALL_MAX = 252, REQUEST_GRANULES_MAX = (REQUEST_SMALL_MAX + 3) / 8 };
 
 HEAP_HOT bool request_is_small(size_t request) {
     return request - 1 < REQUEST_SMALL_MAX;
+}
+
+/* What the block for a small request has beyond its first 8 bytes, in granules: 1..12 -> 1, 13..20
+ * -> 2. Compilers would ask for the 0 by a branch. */
+HEAP_HOT size_t request_granules(size_t request) {
+    size_t granules = (request + HEAP_HEADER_BYTES - 1) / 8;
+    __asm__("" : "+r"(granules));
+    return granules + (granules == 0);
+}
+
+HEAP_HOT uint32_t granules_block_bytes(size_t granules) {
+    return (uint32_t)(8 * granules + 8);
 }
 
 /* Whether no block of this heap could ever serve the request; 0 is refused as well. */

@@ -33,10 +33,10 @@ HEAP_HOT void node_link(struct heap *h, size_t prev, size_t next) {
 }
 
 HEAP_HOT void list_push(struct heap *h, size_t class, size_t b) {
-    size_t head = node_of_head(class);
-    size_t next = node_next(h, head);
+    size_t next = node_next(h, node_of_head(class));
     node_link(h, HEAP_NODE(b), next);
-    node_link(h, head, HEAP_NODE(b));
+    HEAP_FORGET(class); /* else compilers compute the address of the slot and keep it */
+    node_link(h, node_of_head(class), HEAP_NODE(b));
 }
 
 /* Takes block b out of its list, whichever that is: when b was alone, the link backwards leads to
@@ -58,9 +58,9 @@ HEAP_HOT uint32_t list_first(const struct heap *h, size_t class) {
 
 /* Takes the first block of the class out; whether the list is then empty. */
 HEAP_HOT bool list_pop(struct heap *h, size_t class) {
-    size_t head = node_of_head(class);
-    size_t next = node_next(h, node_next(h, head));
-    node_link(h, head, next);
+    size_t next = node_next(h, node_next(h, node_of_head(class)));
+    HEAP_FORGET(class);
+    node_link(h, node_of_head(class), next);
     return next == CLASS_NODE_NONE;
 }
 
@@ -72,19 +72,14 @@ HEAP_HOT void list_insert_exact(struct heap *h, size_t b, uint32_t bytes) {
     class_mark_exact(h, class);
 }
 
-/* Takes out the first block of an exact class of blocks of `bytes`, which is not empty. */
-HEAP_HOT struct heap_found list_take_first(struct heap *h, size_t class, uint32_t bytes) {
-    struct heap_found found = {.b = list_first(h, class), .bytes = bytes};
+HEAP_HOT bool list_has_equal(const struct heap *h, size_t class) {
+    return (heap_classes_const(h)->map[0] >> class & 1) != 0;
+}
+
+HEAP_HOT uint32_t list_take_equal(struct heap *h, size_t class) {
+    uint32_t b = list_first(h, class);
     class_clear_exact(h, class, list_pop(h, class));
-    return found;
-}
-
-HEAP_HOT bool list_has_equal(const struct heap *h, uint32_t bytes) {
-    return (heap_classes_const(h)->map[0] >> class_of_exact(bytes) & 1) != 0;
-}
-
-HEAP_HOT uint32_t list_take_equal(struct heap *h, uint32_t bytes) {
-    return list_take_first(h, class_of_exact(bytes), bytes).b;
+    return b;
 }
 
 /* Takes out the first block of the lowest exact class that holds `bytes`, and says its size: no
@@ -96,7 +91,8 @@ HEAP_HOT struct heap_found list_take_exact(struct heap *h, uint32_t bytes) {
         return HEAP_FOUND_NONE;
     }
     uint32_t further = (uint32_t)__builtin_ctz(word);
-    return list_take_first(h, class + further, bytes + 8 * further);
+    return (struct heap_found){.b = list_take_equal(h, class + further),
+                               .bytes = bytes + 8 * further};
 }
 
 /* ---- check ---- */

@@ -97,15 +97,11 @@ static inline void block_note_align(struct heap *h, size_t b, uint32_t align) {
     }
 }
 
-/* The payload from this heap alone, or NULL. Where align is the constant ALLOC_ALIGN, nothing but a
- * plain alloc is left of it. */
-HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_t request,
-                          size_t align) {
-    if (request_is_hopeless(h, request)) {
-        return NULL;
-    }
+/* A payload in a block of `need` bytes from this heap alone, or NULL. Where align is the constant
+ * ALLOC_ALIGN, nothing but a plain alloc is left of it. */
+HEAP_HOT void *heap_place_block(const struct heap_index_ops *ix, struct heap *h, uint32_t need,
+                                size_t align) {
     uint32_t flags = align > ALLOC_ALIGN ? HEAP_ALIGNED : 0;
-    uint32_t need = request_block_bytes((uint32_t)request + flags);
     /* The longest gap there can be: a block of that much more holds the payload wherever it lies.
      */
     uint32_t slack = align > ALLOC_ALIGN ? (uint32_t)align + 8 : 0;
@@ -136,6 +132,16 @@ HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_
     return block_payload(h, b);
 }
 
+/* The payload for a request from this heap alone, or NULL. */
+HEAP_HOT void *heap_place(const struct heap_index_ops *ix, struct heap *h, size_t request,
+                          size_t align) {
+    if (request_is_hopeless(h, request)) {
+        return NULL;
+    }
+    uint32_t flags = align > ALLOC_ALIGN ? HEAP_ALIGNED : 0;
+    return heap_place_block(ix, h, request_block_bytes((uint32_t)request + flags), align);
+}
+
 /* Makes the whole unindexed free block b live. What is around it is live. */
 HEAP_HOT void *block_fill(struct heap *h, size_t b, uint32_t bytes) {
     size_t behind = b + bytes;
@@ -144,24 +150,44 @@ HEAP_HOT void *block_fill(struct heap *h, size_t b, uint32_t bytes) {
     return (unsigned char *)h + b + HEAP_HEADER_BYTES;
 }
 
-/* heap_place() without an alignment. A small request is mostly served by a block of just its size:
- * that way asks nothing further. */
-HEAP_HOT void *heap_place_plain(const struct heap_index_ops *ix, struct heap *h, size_t request) {
-    if (!request_is_small(request)) {
-        return heap_place(ix, h, request, ALLOC_ALIGN);
-    }
-    uint32_t need = request_block_bytes((uint32_t)request);
-    return ix->has_equal(h, need) ? block_fill(h, ix->take_equal(h, need), need)
-                                  : heap_place(ix, h, request, ALLOC_ALIGN);
-}
+/* The ways of alloc() that save registers, each a function of its own: for a small request, given
+ * by its granules, and for others. The pool first, then its regions in address order. */
+typedef void *heap_alloc_way(struct heap *h, size_t granules_or_request);
 
-/* The pool first, then its regions in address order. */
-HEAP_HOT void *heap_alloc(const struct heap_index_ops *ix, struct heap *h, size_t request) {
+HEAP_HOT void *heap_alloc_small(const struct heap_index_ops *ix, struct heap *h, size_t granules) {
+    if (granules == 0 || granules > REQUEST_GRANULES_MAX) {
+        __builtin_unreachable();
+    }
     void *payload;
     do {
-        payload = heap_place_plain(ix, h, request);
+        payload = heap_place_block(ix, h, granules_block_bytes(granules), ALLOC_ALIGN);
     } while (__builtin_expect(payload == NULL, 0) && (h = heap_next(h)) != NULL);
     return payload;
+}
+
+HEAP_HOT void *heap_alloc_large(const struct heap_index_ops *ix, struct heap *h, size_t request) {
+    if (request_is_small(request)) {
+        __builtin_unreachable();
+    }
+    void *payload;
+    do {
+        payload = heap_place(ix, h, request, ALLOC_ALIGN);
+    } while (__builtin_expect(payload == NULL, 0) && (h = heap_next(h)) != NULL);
+    return payload;
+}
+
+/* A small request is mostly served by a block of just its size: that way asks nothing further. */
+HEAP_HOT void *heap_alloc(const struct heap_index_ops *ix, struct heap *h, size_t request,
+                          heap_alloc_way *small, heap_alloc_way *large) {
+    if (!request_is_small(request)) {
+        return large(h, request);
+    }
+    size_t granules = request_granules(request);
+    if (!ix->has_equal(h, granules)) {
+        return small(h, granules);
+    }
+    uint32_t b = ix->take_equal(h, granules);
+    return block_fill(h, b, granules_block_bytes(granules));
 }
 
 HEAP_HOT void *heap_alloc_aligned(const struct heap_index_ops *ix, struct heap *h, size_t request,
@@ -195,11 +221,20 @@ HEAP_HOT bool heap_reaches(const struct heap *h, const void *p) {
            (uintptr_t)p % ALLOC_ALIGN == 0;
 }
 
+/* A live block's header, and where it joins what is free around it. */
+struct block_around {
+    uint32_t header;
+    uint32_t header_behind; /* of the block behind, or HEAP_FREE at the wilderness */
+    uint32_t before;        /* bytes of the free block before; 0: none */
+    size_t behind;
+};
+
 /* Whether the block b, `room` bytes before the wilderness, is live, and its neighbours confirm it.
  * A header is compared with sizes as it is: its flags add less than the 8 bytes that sizes differ
  * by. Two cases need no question: of a block that ends at top the word there, HEAP_FREE, passes for
  * a header behind; and a footer of 0 leads back to b, which is not free. */
-HEAP_HOT bool block_is_confirmed(const struct heap *h, size_t b, size_t room) {
+HEAP_HOT bool block_is_confirmed(const struct heap *h, size_t b, size_t room,
+                                 struct block_around *around) {
     uint32_t header = heap_get(h, b);
     size_t bytes = block_size(header);
     room -= HEAP_BLOCK_MIN - 8;
@@ -210,27 +245,36 @@ HEAP_HOT bool block_is_confirmed(const struct heap *h, size_t b, size_t room) {
     if ((header_behind & HEAP_PREV_FREE) != 0 || header_behind - HEAP_BLOCK_MIN >= room - bytes) {
         return false;
     }
+    *around = (struct block_around){header, header_behind, 0, b + bytes};
     if ((header & HEAP_PREV_FREE) == 0) {
         return true;
     }
     size_t before = block_size(heap_get_at(h, b, -4));
-    return before <= b - h->first && heap_get(h, b - before) == ((uint32_t)before | HEAP_FREE);
+    around->before = (uint32_t)before;
+    /* Read again: kept from the first question on it takes a register, which is then saved. */
+    uint32_t first = ((const volatile struct heap *)h)->first;
+    return before <= b - first && heap_get(h, b - before) == ((uint32_t)before | HEAP_FREE);
 }
 
 /* The same of a block that the heap reaches. */
 HEAP_HOT bool block_is_live(const struct heap *h, size_t b) {
-    return block_is_confirmed(h, b, h->top - b);
+    struct block_around around;
+    return block_is_confirmed(h, b, h->top - b, &around);
 }
 
-/* Whether p, which may be any pointer, is the payload of a live block of this heap. The word at top
+/* Whether b, which may be anything but is 4 modulo 8, is a live block of this heap. The word at top
  * may be read, and is no live header. */
-HEAP_HOT bool payload_is_live(const struct heap *h, const void *p) {
-    size_t b = payload_distance(h, p) - HEAP_HEADER_BYTES;
+HEAP_HOT bool offset_is_live(const struct heap *h, size_t b, struct block_around *around) {
     size_t room;
-    if ((uintptr_t)p % ALLOC_ALIGN != 0 || b + HEAP_HEADER_BYTES <= h->first) {
-        return false;
-    }
-    return !__builtin_sub_overflow(h->top, b, &room) && block_is_confirmed(h, b, room);
+    return b >= h->first && !__builtin_sub_overflow(h->top, b, &room) &&
+           block_is_confirmed(h, b, room, around);
+}
+
+/* Whether p, which may be any pointer, is the payload of a live block of this heap. */
+HEAP_HOT bool payload_is_live(const struct heap *h, const void *p) {
+    struct block_around around;
+    return (uintptr_t)p % ALLOC_ALIGN == 0 &&
+           offset_is_live(h, payload_distance(h, p) - HEAP_HEADER_BYTES, &around);
 }
 
 /* The heap, of pool and regions, that p points into, or NULL. */
@@ -274,22 +318,24 @@ HEAP_COLD enum alloc_status heap_free_beyond(const struct heap_index_ops *ix, co
 }
 
 HEAP_HOT enum alloc_status heap_free(const struct heap_index_ops *ix, struct heap *h, void *p) {
-    size_t b = payload_distance(h, p) - HEAP_HEADER_BYTES;
-    if (__builtin_expect(!payload_is_live(h, p), 0)) {
+    struct block_around around;
+    if (__builtin_expect((uintptr_t)p % ALLOC_ALIGN != 0, 0)) {
         return heap_free_beyond(ix, h, p);
     }
-    uint32_t header = heap_get(h, b);
-    size_t behind = b + block_size(header);
-    uint32_t header_behind = heap_get(h, behind);
-    if ((header & HEAP_PREV_FREE) != 0) {
-        uint32_t before = block_size(heap_get_at(h, b, -4));
-        heap_set(h, b, header | HEAP_FREE);
-        b -= before;
-        ix->remove(h, b, before);
+    size_t b = payload_distance(h, p) - HEAP_HEADER_BYTES;
+    HEAP_FORGET(b); /* so p is no longer needed */
+    if (__builtin_expect(!offset_is_live(h, b, &around), 0)) {
+        return heap_free_beyond(ix, h, (void *)((uintptr_t)h + HEAP_HEADER_BYTES + b));
     }
-    /* Before is done with: else compilers keep the address of b beside its offset from here on. */
-    __asm__("" : "+r"(b));
-    block_join(ix, h, b, behind, header_behind);
+    /* Nor are the addresses that were read. */
+    HEAP_FORGET(b);
+    HEAP_FORGET(around.behind);
+    if ((around.header & HEAP_PREV_FREE) != 0) {
+        heap_set(h, b, around.header | HEAP_FREE);
+        b -= around.before;
+        ix->remove(h, b, around.before);
+    }
+    block_join(ix, h, b, around.behind, around.header_behind);
     return ALLOC_OK;
 }
 
