@@ -4,9 +4,9 @@
  * spare runs
  *
  * A block that is freed is parked for the next request of its size: nothing is joined now and split
- * again then. There are RUNS_PARKED places, a power of two; a block's is its size / 8 modulo their
- * number, so there is at most one candidate for a request, and parking a block sends away the one
- * before.
+ * again then. There are RUNS_PARKED places; a block's is a hash of its size (Knuth 6.4, by
+ * multiplication: sizes a power of two apart differ), so there is at most one candidate for a
+ * request, and parking a block sends away the one before.
  *
  *   parked   | b | 0 | b | ...      the heap takes parked blocks and spares for live blocks:
  *
@@ -25,7 +25,7 @@
  * before and behind would join, and largest() grow at an alloc().
  *
  * So that no operation has many to give back, they go one by one: whenever parked bytes exceed a
- * 32nd of the wilderness, a free of the heap gives one back. And what is held, parked blocks and
+ * 128th of the wilderness, a free of the heap gives one back. And what is held, parked blocks and
  * places that have a run, is one or at most as many as there are `blocks`: live ones of the heap,
  * and runs that are full and in no list. A free makes those one less or what is held one more, not
  * both, for a run that empties was not full just before. So one goes back at most; and with the
@@ -38,15 +38,18 @@
 
 enum {
     QUICK_BYTES_MAX = 32768, /* of a parked block */
-    QUICK_WILDERNESS = 32    /* parked bytes are at most this part of it */
+    QUICK_WILDERNESS = 128   /* parked bytes are at most this part of it */
 };
 
 _Static_assert(RUNS_PARKED < 64, "parked_count() finds their number");
-_Static_assert((RUNS_PARKED & (RUNS_PARKED - 1)) == 0, "places are found with a mask");
 
 /* The place where a block of this size is parked. */
+HEAP_HOT uint32_t parked_index(uint32_t bytes) {
+    return (uint32_t)((uint64_t)(bytes * 0x9E3779B1u) * RUNS_PARKED_MAX >> 32);
+}
+
 HEAP_HOT uint32_t *parked_place(struct runs *r, uint32_t bytes) {
-    return &r->parked[bytes / 8 % RUNS_PARKED_MAX];
+    return &r->parked[parked_index(bytes)];
 }
 
 /* What a parked block adds to the sum: a number of blocks, and their bytes above it. */
@@ -104,7 +107,7 @@ static inline uint32_t run_of_block(const struct heap *h, uint32_t b) {
 }
 
 HEAP_HOT bool block_is_parked(const struct heap *h, uint32_t b) {
-    uint32_t place = block_size(heap_get(h, b)) / 8 % RUNS_PARKED_MAX;
+    uint32_t place = parked_index(block_size(heap_get(h, b)));
     return RUNS_PARKED > 0 && runs_of(h)->parked[place] == b;
 }
 

@@ -309,7 +309,9 @@ END_TEST
 START_TEST(test_parked_neighbours_are_one_free_block) {
     struct alloc *a = eager_ops.init(aligned_memory(PARKED_POOL, 4096, 0), PARKED_POOL, NULL);
     const uint32_t one = PARKED_BYTES + 4;
-    const uint32_t other = one + 8;
+    uint32_t other = one + 8;
+    for (; parked_index(other) == parked_index(one); other += 8) {
+    }
     void *first = eager_ops.alloc(a, one - 4);
     void *second = eager_ops.alloc(a, other - 4);
     for (uint32_t i = 0; i < 6; i++) { /* no more are parked than live */
@@ -335,16 +337,21 @@ START_TEST(test_parked_blocks_go_one_by_one) {
     const struct runs *r = runs_of((struct heap *)a);
     void *parked[RUNS_PARKED];
     void *live[16];
+    uint32_t parked_sum = 0;
+    uint32_t bytes = PARKED_BYTES + 4; /* of a block, each to be parked in a place of its own */
     for (uint32_t i = 0; i < 16; i++) {
         live[i] = eager_ops.alloc(a, BESIDES_BYTES);
+        for (; i < RUNS_PARKED && parked_index(bytes) != RUNS_PARKED - 1 - i; bytes += 8) {
+        }
         if (i < RUNS_PARKED) {
-            parked[i] = eager_ops.alloc(a, PARKED_BYTES + 8 * i);
+            parked[i] = eager_ops.alloc(a, bytes - 4);
+            parked_sum += parked_weight(bytes);
         }
     }
     for (uint32_t i = 0; i < RUNS_PARKED; i++) {
         EXPECT(eager_ops.free(a, parked[i]) == ALLOC_OK);
     }
-    EXPECT(r->parked_sum == 8 * (4 * (PARKED_BYTES + 4) + 8 + 16 + 24) + 4);
+    EXPECT(r->parked_sum == parked_sum);
     uint32_t count = RUNS_PARKED;
     if (!is_drained) {
         EXPECT(eager_ops.alloc(a, eager_ops.largest(a)) != NULL);

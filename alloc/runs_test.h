@@ -38,7 +38,7 @@ RUNS_DEFINE(eager, TLSF_CAPS, "a run for every small block")
 enum {
     POOL_BYTES = 1 << 16,
     PARKED_BYTES = RUNS_HAS_WIDE ? 1100 : 300,
-    PARKED_POOL = RUNS_HAS_WIDE ? 1 << 18 : POOL_BYTES,
+    PARKED_POOL = RUNS_HAS_WIDE ? 1 << 20 : 1 << 18,
     BESIDES_BYTES = RUNS_HAS_WIDE ? 1500 : 500
 };
 
