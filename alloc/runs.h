@@ -42,6 +42,8 @@
  *   RUNS_CLASS_MAX   largest class that is not wide
  *   RUNS_POOL_SHARE  a run is at most this part of the pool
  *   RUNS_WIDE_ROOMY  16ths from which wide runs may begin; 16: there are none
+ *   RUNS_LARGE_ROOMY 16ths from which runs of classes between RUNS_SMALL_MAX and wide ones may
+ *                    begin, once RUNS_LIVE_LARGE blocks of the size are live
  *   RUNS_ROOMY       16ths from which others may begin, once RUNS_LIVE_ROOMY blocks of the size are
  *                    live; with fewer 16ths, once RUNS_LIVE_TIGHT are
  *   RUNS_PARKED      see quick.h

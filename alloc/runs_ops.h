@@ -75,11 +75,6 @@ HEAP_HOT void *payload_count(struct heap *h, void *p) {
     return p;
 }
 
-static inline bool class_is_hot(const struct heap *h, uint32_t block_bytes) {
-    uint32_t many = pool_is_roomy(h, RUNS_ROOMY) ? RUNS_LIVE_ROOMY : RUNS_LIVE_TIGHT;
-    return *runs_live(runs_of(h)->live, block_bytes) >= many;
-}
-
 /* ---- alloc ---- */
 
 /* What the heap is asked for instead of a request: with RUNS_SHIFT, whole 16s become what fills a
@@ -158,9 +153,15 @@ static inline bool class_is_wanted(const struct heap *h, uint32_t class, size_t 
     if (class_granules(class) * RUNS_GRANULE > h->end / RUNS_POOL_SHARE) {
         return false;
     }
-    return class_is_wide(class)
-               ? pool_is_roomy(h, RUNS_WIDE_ROOMY)
-               : class_is_hot(h, request_block_bytes((uint32_t)request_agreeing(request)));
+    if (class_is_wide(class)) {
+        return pool_is_roomy(h, RUNS_WIDE_ROOMY);
+    }
+    uint32_t bytes = request_block_bytes((uint32_t)request_agreeing(request));
+    uint32_t live = *runs_live(runs_of(h)->live, bytes);
+    if (class > RUNS_SMALL_MAX) {
+        return live >= RUNS_LIVE_LARGE && pool_is_roomy(h, RUNS_LARGE_ROOMY);
+    }
+    return live >= (pool_is_roomy(h, RUNS_ROOMY) ? RUNS_LIVE_ROOMY : RUNS_LIVE_TIGHT);
 }
 
 /* A request that the head of its class cannot serve. */

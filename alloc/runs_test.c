@@ -420,6 +420,24 @@ START_TEST(test_many_small_blocks_are_in_runs) {
 }
 END_TEST
 
+/* Larger slots are for pools with room: of 120 bytes there are none once 5/16 of the pool are
+ * taken. Slots hold multiples of 8 bytes, blocks 4 more. */
+START_TEST(test_large_slots_need_room) {
+    const struct alloc_ops *ops = alloc_find("tlsf_fast");
+    size_t pool_bytes = 1 << 20;
+    for (uint32_t taken = 0; taken <= 5; taken += 5) {
+        struct alloc *a = ops->init(aligned_memory(pool_bytes, 4096, 0), pool_bytes, NULL);
+        EXPECT(taken == 0 || ops->alloc(a, pool_bytes / 16 * taken) != NULL);
+        uint32_t slots = 0;
+        for (uint32_t i = 0; i < 100; i++) {
+            slots += ops->usable(a, ops->alloc(a, 120)) % 8 == 0;
+        }
+        EXPECT(slots == (taken == 0 ? 98 : 0)); /* the first two are blocks */
+        EXPECT(ops->check(a) == NULL);
+    }
+}
+END_TEST
+
 /* ---- slots that agree with blocks ---- */
 
 #if RUNS_SHIFT != 0
@@ -488,6 +506,7 @@ int main(void) {
     tcase_add_loop_test(tcase, test_parked_blocks_go_one_by_one, 0, 2);
     tcase_add_test(tcase, test_copy_goes_on_with_the_same_offsets);
     tcase_add_loop_test(tcase, test_many_small_blocks_are_in_runs, 0, 2);
+    tcase_add_test(tcase, test_large_slots_need_room);
 #if RUNS_SHIFT != 0
     tcase_add_test(tcase, test_payloads_agree_modulo_16);
     tcase_add_test(tcase, test_runs_of_a_class_lie_in_rows);

@@ -15,16 +15,19 @@
 extern const struct alloc_ops eager_ops;
 
 #define RUNS_CLASS_MAX  32u
+#define RUNS_SMALL_MAX  24u
 #define RUNS_POOL_SHARE 5u
 #ifndef RUNS_WIDE_ROOMY
 #define RUNS_WIDE_ROOMY 16u
 #endif
-#define RUNS_ROOMY      4u
-#define RUNS_LIVE_ROOMY 0u
-#define RUNS_LIVE_TIGHT 2u
-#define RUNS_PARKED     4u
-#define RUNS_SPARES     4u
-#define RUNS_INDEX      eager_index_ops
+#define RUNS_LARGE_ROOMY 3u
+#define RUNS_LIVE_LARGE  0u
+#define RUNS_ROOMY       4u
+#define RUNS_LIVE_ROOMY  0u
+#define RUNS_LIVE_TIGHT  2u
+#define RUNS_PARKED      4u
+#define RUNS_SPARES      4u
+#define RUNS_INDEX       eager_index_ops
 
 static const struct heap_index_ops eager_index_ops = TLSF_INDEX(eager_ops);
 

@@ -14,15 +14,18 @@
 
 extern const struct alloc_ops tlsf_frugal_ops;
 
-#define RUNS_CLASS_MAX  8u
-#define RUNS_POOL_SHARE 64u
-#define RUNS_WIDE_ROOMY 16u
-#define RUNS_ROOMY      4u
-#define RUNS_LIVE_ROOMY 2u
-#define RUNS_LIVE_TIGHT 128u
-#define RUNS_PARKED     0u
-#define RUNS_SPARES     3u
-#define RUNS_INDEX      tlsf_frugal_index_ops
+#define RUNS_CLASS_MAX   8u
+#define RUNS_SMALL_MAX   8u
+#define RUNS_POOL_SHARE  64u
+#define RUNS_WIDE_ROOMY  16u
+#define RUNS_LARGE_ROOMY 16u
+#define RUNS_LIVE_LARGE  0u
+#define RUNS_ROOMY       4u
+#define RUNS_LIVE_ROOMY  2u
+#define RUNS_LIVE_TIGHT  128u
+#define RUNS_PARKED      0u
+#define RUNS_SPARES      3u
+#define RUNS_INDEX       tlsf_frugal_index_ops
 
 static const struct heap_index_ops tlsf_frugal_index_ops = TLSF_INDEX(tlsf_frugal_ops);
 
