@@ -107,14 +107,19 @@ static pthread_barrier_t idle_barrier;
 static void *idle(void *context) {
     (void)context;
     pthread_barrier_wait(&idle_barrier);
+    pthread_barrier_wait(&idle_barrier);
     return NULL;
 }
 
-/* Makes the process one of several threads; they wait for idle_end(). */
+/* Makes the process one of several threads; they wait for idle_end(). None is still starting then:
+ * AddressSanitizer allocates in a thread's start, and the child of a fork in that moment would have
+ * its allocator locked for ever. */
 static pthread_t idle_begin(void) {
     malloc_lock_start();
     pthread_barrier_init(&idle_barrier, NULL, 2);
-    return thread_start(idle, NULL);
+    pthread_t thread = thread_start(idle, NULL);
+    pthread_barrier_wait(&idle_barrier);
+    return thread;
 }
 
 static void idle_end(pthread_t thread) {
