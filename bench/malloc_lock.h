@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * malloc_lock.h - the one lock of a process's malloc: biased to the thread that keeps taking it
+ * malloc_lock.h - the one lock of a process's malloc: biased to a thread that keeps taking it
  *
  * Not taken at all while the C library says that there is one thread. Of several, one commonly does
- * nearly all the work: whoever took the lock LOCK_STREAK_LEAST times in a row owns it from then on,
- * and goes in and out by plain loads and stores until another thread wants it (Dice, Moir, Scherer,
- * Quickly Reacquirable Locks, 2003; membarrier(2) for their signals). Before and after that it is a
- * mutex by futex (Drepper, Futexes Are Tricky, mutex 2).
+ * nearly all the work: the first to take the lock LOCK_STREAK_LEAST times in a row owns it from
+ * then on, and goes in and out by plain loads and stores until another thread wants it (Dice, Moir,
+ * Scherer, Quickly Reacquirable Locks, 2003; membarrier(2) for their signals). Before and after
+ * that it is a mutex by futex (Drepper, Futexes Are Tricky, mutex 2).
  *
  *   the owner                            another thread, which holds the mutex
  *     inside = 1                           owner = 0
@@ -22,6 +22,10 @@
  * Why each sees what the others wrote. What the owner wrote comes before its `inside = 0`, which is
  * acquired. A thread becomes owner while it holds the mutex, having seen what all wrote until then,
  * and as long as it stays owner nobody else writes.
+ *
+ * Why there is one owner in a process's life, the first. Who lost the lock between its first look
+ * at `owner` and its store of `inside` makes that store and takes it back at any later time. Of a
+ * second owner that would wipe out the mark. The first may own the lock again and again.
  *
  * Threads are told apart by their thread pointers, which a thread that has ended leaves to a new
  * one, with its stack. The new one may then find itself owner: the old one is not inside, and what
@@ -61,6 +65,7 @@ static struct {
     uint32_t streak; /* so many in a row make an owner, or 0: nobody may become one */
     uint32_t left;   /* of the streak of ... */
     uintptr_t last;  /* ... the thread that held the mutex last */
+    uintptr_t first; /* the first owner, or 0 */
 } malloc_lock_state;
 
 static inline uintptr_t malloc_lock_me(void) {
@@ -132,7 +137,9 @@ static inline void malloc_lock_count(uintptr_t me) {
     if (malloc_lock_state.last != me) {
         malloc_lock_state.last = me;
         malloc_lock_state.left = malloc_lock_state.streak;
-    } else if (malloc_lock_state.left != 0 && --malloc_lock_state.left == 0) {
+    } else if (malloc_lock_state.left != 0 && --malloc_lock_state.left == 0 &&
+               (malloc_lock_state.first == 0 || malloc_lock_state.first == me)) {
+        malloc_lock_state.first = me;
         atomic_store_explicit(&malloc_lock_state.owner, me, memory_order_relaxed);
     }
 }
@@ -171,10 +178,12 @@ static __attribute__((noinline)) void malloc_lock_give_mutex(void) {
     }
 }
 
-/* In the child of a fork that held the mutex, where no other thread exists: as at the start. */
+/* In the child of a fork that held the mutex, where no other thread exists: as at the start. A
+ * thread that was about to look may have left its mark. */
 static inline void malloc_lock_in_child(void) {
     atomic_store_explicit(&malloc_lock_state.owner, 0, memory_order_relaxed);
-    malloc_lock_state.last = 0;
+    atomic_store_explicit(&malloc_lock_state.inside, 0, memory_order_relaxed);
+    malloc_lock_state.last = malloc_lock_state.first = 0;
     malloc_lock_start();
     atomic_store_explicit(&malloc_lock_state.mutex, LOCK_FREE, memory_order_release);
 }

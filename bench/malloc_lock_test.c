@@ -388,6 +388,26 @@ START_TEST(a_dead_owners_heir_is_as_good) {
 }
 END_TEST
 
+static void *take_long(void *context) {
+    (void)context;
+    take(LONG_STREAK);
+    return NULL;
+}
+
+/* Who lost the lock while it was about to look stores and clears `inside` at any later time, which
+ * the mark of another owner would not survive. */
+START_TEST(no_second_thread_becomes_owner) {
+    pthread_t thread = idle_begin();
+    take(LOCK_STREAK_LEAST + 1);
+    pthread_join(thread_start(take_long, NULL), NULL);
+    ck_assert(owner_now() == 0);
+    take(2 * LOCK_STREAK_LEAST + 1);
+    ck_assert(owner_now() == malloc_lock_me());
+    idle_end(thread);
+    expect_exact();
+}
+END_TEST
+
 /* ---- fork ---- */
 
 /* ThreadSanitizer and qemu's user emulator (7.2: "cpu == current_cpu") cannot, where the parent had
@@ -461,6 +481,16 @@ START_TEST(forks_find_other_owners_outside) {
 }
 END_TEST
 
+/* The mark of a thread that does not exist in the child would be waited for. */
+START_TEST(forks_forget_who_was_about_to_look) {
+    malloc_lock_start();
+    pthread_atfork(malloc_lock_take_mutex, malloc_lock_give_mutex, malloc_lock_in_child);
+    atomic_store(&malloc_lock_state.inside, 1);
+    fork_once();
+    atomic_store(&malloc_lock_state.inside, 0);
+}
+END_TEST
+
 /* ---- refusals ---- */
 
 /* From now on this thread's membarrier() fails, and that of threads it starts. */
@@ -524,7 +554,9 @@ int main(void) {
     tcase_add_test(tcase, taking_it_from_its_owner_is_exact);
     tcase_add_test(tcase, mixed_patterns_are_exact);
     tcase_add_test(tcase, a_dead_owners_heir_is_as_good);
+    tcase_add_test(tcase, no_second_thread_becomes_owner);
     tcase_add_test(tcase, forks_by_the_owner_leave_it_the_lock);
+    tcase_add_test(tcase, forks_forget_who_was_about_to_look);
     tcase_add_test(tcase, forks_find_other_owners_outside);
     tcase_add_test(tcase, refused_from_the_start_nobody_is_owner);
     tcase_add_test(tcase, refused_later_nobody_is_owner_again);
