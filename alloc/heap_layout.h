@@ -162,9 +162,13 @@ HEAP_HOT void block_mark_free(struct heap *h, size_t b, size_t bytes) {
     heap_set_at(h, b + bytes, -4, (uint32_t)bytes);
 }
 
+/* What the block for a request has beyond its first 8 bytes, in granules, of which it has one at
+ * least. As wide as the request. */
+#define REQUEST_GRANULES(request) (((request) + HEAP_HEADER_BYTES - 1) / 8)
+
 /* The size of the block for a request: 1..12 -> 16, 13..20 -> 24, 21..28 -> 32. */
 HEAP_HOT uint32_t request_block_bytes(uint32_t request) {
-    uint32_t granules = (request + HEAP_HEADER_BYTES - 1) / 8;
+    uint32_t granules = REQUEST_GRANULES(request);
     return 8 * (granules == 0 ? 1 : granules) + 8;
 }
 
@@ -182,10 +186,10 @@ HEAP_HOT bool request_is_small(size_t request) {
     return request - 1 < REQUEST_SMALL_MAX;
 }
 
-/* What the block for a small request has beyond its first 8 bytes, in granules: 1..12 -> 1, 13..20
- * -> 2. Compilers would ask for the 0 by a branch. */
+/* The granules of a small request: 1..12 -> 1, 13..20 -> 2. Compilers would ask for the 0 by a
+ * branch. */
 HEAP_HOT size_t request_granules(size_t request) {
-    size_t granules = (request + HEAP_HEADER_BYTES - 1) / 8;
+    size_t granules = REQUEST_GRANULES(request);
     __asm__("" : "+r"(granules));
     return granules + (granules == 0);
 }

@@ -118,16 +118,16 @@ tree_test() {
         's/uint32_t wanted = order_for\(bytes, UNIT_LOG_MIN\);/uint32_t wanted = order_for(bytes, UNIT_LOG_MIN) + 1;/' \
         memory,pools buddy "$heaps|membox|bump" "$space"
     fault "a lost coalesce: no joining backwards at the wilderness" alloc/heap_ops.h \
-        's/^    if \(\(header & HEAP_PREV_FREE\) != 0\) \{/    if ((header \& HEAP_PREV_FREE) != 0 \&\& behind != h->top) {/' \
+        's/^    if \(\(around.header & HEAP_PREV_FREE\) != 0\) \{/    if ((around.header \& HEAP_PREV_FREE) != 0 \&\& around.behind != h->top) {/' \
         memory,pools "$heaps" 'buddy|membox|bump' "$space"
     fault "a lost coalesce: blocks of 48 bytes are not joined backwards" alloc/heap_ops.h \
-        's/^    if \(\(header & HEAP_PREV_FREE\) != 0\) \{/    if ((header \& HEAP_PREV_FREE) != 0 \&\& behind - b != 48) {/' \
+        's/^    if \(\(around.header & HEAP_PREV_FREE\) != 0\) \{/    if ((around.header \& HEAP_PREV_FREE) != 0 \&\& around.behind - b != 48) {/' \
         memory,pools "$heaps" 'buddy|membox|bump' "$space|frag_mean|frag_unusable"
     fault "a lost coalesce: buddies of order 4 stay apart" alloc/buddy_pieces.h \
         's/while \(v.states\[buddy\] == /while (size != 16 \&\& v.states[buddy] == /' \
         memory,pools buddy "$heaps|membox|bump" "$space"
     fault "a header 4 bytes larger" alloc/heap_layout.h \
-        's/\(request \+ HEAP_HEADER_BYTES - 1\) \/ 8/(request + 4 + HEAP_HEADER_BYTES - 1) \/ 8/' \
+        's/\(request\) \+ HEAP_HEADER_BYTES - 1/(request) + 4 + HEAP_HEADER_BYTES - 1/' \
         memory,pools "$heaps" 'buddy|membox|bump' "$space"
     fault "a loop in free of the boundary-tag heaps" alloc/heap_ops.h \
         "/^HEAP_HOT enum alloc_status heap_free\\(/s/\$/ $spin/" \
